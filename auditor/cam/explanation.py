@@ -1,0 +1,65 @@
+"""Predicted, contrast and margin maps of a batch, from one forward pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from auditor.cam.layers import Layer, ToLogits
+from auditor.cam.leaf import forward
+from auditor.cam.methods import Method
+
+
+class Explanation(NamedTuple):
+    """One batch, explained; everything detached, on the model's device."""
+
+    logits: Tensor
+    """[batch, classes]; the largest is the decision."""
+    predicted: Tensor
+    """[batch] positions of the largest logit."""
+    contrast: Tensor
+    """[batch] positions of the label for an error, of the runner-up for a correct case."""
+    maps: Tensor
+    """[batch, 3, h, w], raw and signed, in the order of `auditor.types.MAPS`: of the
+    predicted class, of the contrast class, and of the margin (their difference)."""
+
+
+def explain(
+    module: nn.Module,
+    to_logits: ToLogits,
+    layer: Layer,
+    images: Tensor,
+    labels: Tensor,
+    method: Method,
+) -> Explanation:
+    """Explain a batch of an `inspected` module, with one forward pass.
+
+    `images` is [batch, channels, height, width] and `labels` [batch] class positions; a
+    list of another length raises `ValueError`. A case with logits that are not finite gets
+    meaningless maps, which the caller leaves out.
+    """
+    if labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"{len(images)} images come with labels of shape {tuple(labels.shape)}; give one each"
+        )
+    run = forward(module, layer.name, images)
+    logits = to_logits(run.output)
+    scores = logits.detach().nan_to_num(nan=-torch.inf)
+    predicted = scores.argmax(1)
+    runner_up = scores.scatter(1, predicted[:, None], -torch.inf).argmax(1)
+    contrast = torch.where(predicted == labels, runner_up, labels)
+    activations = layer.spatial(run.leaf.detach())
+    maps = [
+        method(
+            activations,
+            layer.spatial(
+                run.gradient(logits.gather(1, target[:, None]).sum(), last=target is contrast)
+            ),
+        )
+        for target in (predicted, contrast)
+    ]
+    return Explanation(
+        logits.detach(), predicted, contrast, torch.stack([*maps, maps[0] - maps[1]], dim=1)
+    )

@@ -1,0 +1,50 @@
+"""The console script `auditor`: one module a command, one table of them.
+
+Exit status: 0 done; 1 a check failed; 2 unusable input, with one message and no traceback;
+3 a check found too little evidence; 130 interrupted, everything finished so far kept.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import auditor
+from auditor.cli.audit import audit
+from auditor.cli.finetune import finetune
+from auditor.cli.show import show
+from auditor.cli.validate import validate
+from auditor.errors import AuditorError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(auditor.__version__)
+def commands() -> None:
+    """Find out whether an image classifier decides by the subject or by a cue.
+
+    \b
+    auditor validate audit.toml
+    auditor audit audit.toml --out runs/first
+    auditor show runs/first
+    """
+
+
+for command in (validate, audit, show, finetune):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the console script and exit with its status."""
+    try:
+        status = commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except AuditorError as error:
+        click.echo(f"auditor: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nauditor: interrupted; everything finished so far is kept.", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

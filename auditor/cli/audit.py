@@ -1,0 +1,57 @@
+"""`auditor audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from auditor.cli.progress import progress_bar
+from auditor.cli.show import print_summary
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the run.")
+@click.option("--limit", type=click.IntRange(1), help="Audit a random sample of so many cases.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    help="Threads that decode images; 0 for one a core, at most 8.",
+)
+@click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True)
+@click.option("--fresh", is_flag=True, help="Throw an unfinished run of this name away.")
+@click.option("--strict", is_flag=True, help="Stop at the first unreadable or mismatched case.")
+def audit(
+    config: Path,
+    out: Path,
+    limit: int | None,
+    device: str,
+    workers: int,
+    batch_size: int,
+    fresh: bool,
+    strict: bool,
+) -> None:
+    """Audit the classifier and dataset that CONFIG names, and write a run.
+
+    Interrupted, it is continued by the same command. Example:
+
+    \b
+    auditor audit audit.toml --out runs/first --limit 500
+    """
+    import auditor
+
+    read = auditor.read_config(config)
+    dataset = auditor.open_dataset(read)
+    classifier = auditor.load_classifier(read)
+    settings = auditor.Settings(limit, device, workers, batch_size, fresh, strict)
+    finished = out.exists()
+    with progress_bar("Auditing", "images") as progress:
+        run = auditor.audit(
+            classifier, dataset, out, config=read, settings=settings, progress=progress
+        )
+    if finished:
+        click.echo(f"{out} was finished before, with these very inputs; nothing was computed.")
+    print_summary(run)

@@ -1,0 +1,54 @@
+"""A progress bar with rate and time left, on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+
+@contextmanager
+def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total) that draws the bar.
+
+    Nothing is drawn where standard error is no terminal, except a line at the end.
+    """
+    bar: Any = None
+    start, first, now, total = 0.0, 0, 0, 0
+
+    def rate() -> float:
+        elapsed = time.monotonic() - start
+        return (now - first) / elapsed if elapsed > 0 else 0.0
+
+    def update(done: int, of: int) -> None:
+        nonlocal bar, start, first, now, total
+        if bar is None:
+            start, first, total = time.monotonic(), done, of
+            bar = click.progressbar(
+                length=of,
+                label=label,
+                show_pos=True,
+                show_percent=False,
+                file=sys.stderr,
+                item_show_func=lambda _: f"{rate():,.1f} {unit}/s" if now > first else None,
+            )
+            bar.__enter__()
+            bar.update(done)
+        elif done > now:
+            step, now = done - now, done
+            bar.update(step, current_item=done)
+        now = done
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.__exit__(None, None, None)
+            if not sys.stderr.isatty():
+                click.echo(
+                    f"{label}: {now:,} of {total:,} {unit}, {rate():,.1f} a second", err=True
+                )

@@ -1,0 +1,248 @@
+"""Statements about a whole run, computed from its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from auditor.findings.thresholds import THRESHOLDS, Thresholds
+from auditor.groups import COUNTS_ONLY, group_table
+from auditor.statistics import more_than_chance, wilson
+
+Severity = Literal["warning", "notice", "info"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement, with everything that it rests on.
+
+    `value` is in the unit that `text` names; `low` and `high` bound its 95 % interval,
+    `n` counts the cases behind it, `threshold` is what the value was held against. Each is
+    null where it does not apply. `query` selects the cases in `cases.parquet` (a pandas
+    expression); null where the finding is about all of them.
+    """
+
+    kind: str
+    severity: Severity
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    threshold: float | None = None
+    query: str | None = None
+
+    def described(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def conclude(
+    cases: pd.DataFrame,
+    cues: Sequence[str],
+    attributes: Sequence[str],
+    layer: Mapping[str, Any],
+    expected_accuracy: float | None = None,
+    thresholds: Thresholds = THRESHOLDS,
+) -> list[Finding]:
+    """The findings of a run, warnings first, in a fixed order.
+
+    `cases` needs `label`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
+    `status.<cue>`, `p.<cue>` and `attribute.<name>`.
+    """
+    findings = [
+        *_layer(layer),
+        *_accuracy(cases, expected_accuracy),
+        *_worst_group(cases, attributes),
+        *_attention(cases, cues, thresholds),
+        *_unjudged(cases, cues),
+        Finding(
+            "grade",
+            "info",
+            "Evidence grade C: maps only. No intervention was run, so no error is confirmed as "
+            "caused by a cue; `attention` cases are a queue for a person and are not counted "
+            "as bias. Only annotated, localised cues were looked at, a map is not a cause, and "
+            "a cue that was not seen may still be used.",
+        ),
+    ]
+    order = {"warning": 0, "notice": 1, "info": 2}
+    return sorted(findings, key=lambda finding: order[finding.severity])
+
+
+def _layer(layer: Mapping[str, Any]) -> list[Finding]:
+    if layer["verified"]:
+        return []
+    follows = layer["follows"]
+    told = (
+        "the map gave no answer to it" if follows is None else f"correlation {follows:.2f}, below "
+    )
+    told += "" if follows is None else f"{layer['threshold']}"
+    return [
+        Finding(
+            "layer",
+            "warning",
+            f"The maps at {layer['name']!r} do not follow a stimulus that is moved across the "
+            f"image ({told}), so they may not show where the evidence lies. Name another layer.",
+            value=follows,
+            threshold=layer["threshold"],
+        )
+    ]
+
+
+def _accuracy(cases: pd.DataFrame, expected: float | None) -> list[Finding]:
+    judged = cases["correct"].dropna().astype(bool)
+    n, right = len(judged), int(judged.sum())
+    interval = wilson(right, n)
+    if interval is None:
+        return [Finding("accuracy", "warning", "No case has a prediction.", n=0)]
+    low, high = interval
+    found = Finding(
+        "accuracy",
+        "info",
+        f"The model classifies {right} of {n} images as they are labelled: {right / n:.1%} "
+        f"(95 % interval {low:.1%} to {high:.1%}).",
+        value=right / n,
+        low=low,
+        high=high,
+        n=n,
+    )
+    if expected is None or low <= expected <= high:
+        return [found]
+    return [
+        found,
+        Finding(
+            "expected_accuracy",
+            "warning",
+            f"The configuration expects an accuracy of {expected:.1%}, outside the interval of "
+            f"what was seen ({low:.1%} to {high:.1%}). Check the order of model.classes, the "
+            "preprocessing and the checkpoint before reading anything else.",
+            value=right / n,
+            low=low,
+            high=high,
+            n=n,
+            threshold=expected,
+        ),
+    ]
+
+
+def _worst_group(cases: pd.DataFrame, attributes: Sequence[str]) -> list[Finding]:
+    findings = []
+    for by in (["label"], *(["label", f"attribute.{name}"] for name in attributes)):
+        table = group_table(cases, by)
+        known = table.dropna(subset=["accuracy"])
+        if len(known) < 2:
+            continue
+        worst = known.loc[known["accuracy"].idxmin()]
+        told = ", ".join(f"{name.removeprefix('attribute.')} {worst[name]!r}" for name in by)
+        few = len(table) - len(known)
+        findings.append(
+            Finding(
+                "worst_group",
+                "info",
+                f"Lowest accuracy by {' × '.join(name.removeprefix('attribute.') for name in by)}"
+                f": {told}, {worst['correct']} of {worst['judged']} ({worst['accuracy']:.1%}, "
+                f"95 % interval {worst['low']:.1%} to {worst['high']:.1%})"
+                + (", imprecise" if worst["precision"] == "imprecise" else "")
+                + (f"; {few} groups under {COUNTS_ONLY} cases have no rate." if few else "."),
+                value=float(worst["accuracy"]),
+                low=float(worst["low"]),
+                high=float(worst["high"]),
+                n=int(worst["judged"]),
+                query=" and ".join(f"`{name}` == {str(worst[name])!r}" for name in by),
+            )
+        )
+    return findings
+
+
+def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds) -> list[Finding]:
+    errors = cases[cases["correct"].notna() & (cases["correct"] == False)]  # noqa: E712 - nulls
+    tested = errors[errors["evidence"].isin(["attention", "unsupported"])]
+    queued = int((tested["evidence"] == "attention").sum())
+    n = len(tested)
+    findings = []
+    if cues and len(errors):
+        untestable = len(errors) - n
+        p = more_than_chance(queued, n, thresholds.alpha)
+        rate = wilson(queued, n)
+        unusual = p is not None and p <= thresholds.alpha
+        text = (
+            f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
+            "regions of other images of the class would explain"
+        )
+        if n:
+            text += (
+                f"; about {thresholds.alpha * n:.1f} would by chance alone "
+                f"(p = {_p(p)} that chance gives so many)"
+            )
+        text += f". {untestable} further errors could not be tested." if untestable else "."
+        findings.append(
+            Finding(
+                "attention",
+                "notice" if unusual else "info",
+                text,
+                value=queued / n if n else None,
+                low=rate[0] if rate else None,
+                high=rate[1] if rate else None,
+                n=n,
+                threshold=thresholds.alpha,
+                query="evidence == 'attention'",
+            )
+        )
+    for cue in cues:
+        on_cue = int((tested["cue"] == cue).sum())
+        with_p = int(tested[f"p.{cue}"].notna().sum())
+        if on_cue:
+            rate = wilson(on_cue, with_p)
+            findings.append(
+                Finding(
+                    "attention_cue",
+                    "notice",
+                    f"Cue {cue!r}: {on_cue} of {with_p} errors tested on it are queued for a "
+                    "person to look at.",
+                    value=on_cue / with_p,
+                    low=rate[0] if rate else None,
+                    high=rate[1] if rate else None,
+                    n=with_p,
+                    query=f"evidence == 'attention' and cue == {cue!r}",
+                )
+            )
+    return findings
+
+
+def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
+    findings = []
+    spoiled = cases.loc[cases["status"] != "ok", "status"].value_counts()
+    for status, count in sorted(spoiled.items()):
+        findings.append(
+            Finding(
+                "not_judged",
+                "warning" if status in ("unreadable", "nonfinite_logits") else "notice",
+                f"{count} of {len(cases)} cases have the status {status!r}; their undefined "
+                "measures are null and in no average.",
+                value=int(count) / len(cases),
+                n=len(cases),
+                query=f"status == {status!r}",
+            )
+        )
+    for cue in cues:
+        counts = cases[f"status.{cue}"].value_counts()
+        usable = int(counts.get("ok", 0))
+        told = ", ".join(f"{count} {status}" for status, count in counts.items() if status != "ok")
+        if usable == 0:
+            findings.append(
+                Finding(
+                    "cue_unseen",
+                    "warning",
+                    f"Cue {cue!r} could be measured in no case ({told or 'no regions'}).",
+                    value=0.0,
+                    n=len(cases),
+                )
+            )
+    return findings
+
+
+def _p(p: float | None) -> str:
+    return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

@@ -1,0 +1,34 @@
+"""Every threshold that a flag or a finding hangs on, in one place; runs and reports print it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds in force."""
+
+    alpha: float = 0.05
+    """Level of a case's attention test, after Holm's correction over its cues."""
+    references: int = 200
+    """Most images of a class whose regions make up the null of that test."""
+    fewest_references: int = 19
+    """Fewest of them: with 19 the smallest possible p-value is .05."""
+    retained: float = 0.25
+    """A region of which the crop keeps less is `cropped_out`."""
+    cells: float = 1.0
+    """A region smaller than so many cells of the map is `below_resolution`."""
+    cut: float = 0.5
+    """Share of a map's maximum at which it is cut for overlap and patterns."""
+    cuts: tuple[float, ...] = (0.15, 0.75)
+    """Further cuts at which the overlap is reported, to show how much hangs on it."""
+    pattern: float = 0.5
+    """Value from which IoU, saliency and ground-truth coverage count as high."""
+
+    def described(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {**asdict(self), "cuts": list(self.cuts)}
+
+
+THRESHOLDS = Thresholds()

@@ -1,0 +1,46 @@
+"""Disaggregated accuracy: a table with one row a group, none left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from auditor.statistics import wilson
+
+COUNTS_ONLY = 10
+"""Below this many judged cases a group shows its counts, and no rate."""
+IMPRECISE = 30
+"""Below this many judged cases a group's rate is marked as imprecise."""
+
+
+def group_table(cases: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Accuracy in every cell of `by` that holds a case.
+
+    `cases` has the columns `by` and `correct` (null where a case has no prediction).
+    Returns one row a group, in the order of the group values, with the columns of `by`,
+    `n` (cases), `judged` (those with a prediction), `correct` (how many), `accuracy`
+    (0..1), `low` and `high` (Wilson, 95 %), and `precision`: "ok"; "imprecise" for 10 to
+    29 judged; "counts only" below that, where accuracy and interval are null.
+    """
+    rows = []
+    for key, group in cases.groupby(list(by), dropna=False, sort=True, observed=True):
+        judged = group["correct"].dropna().astype(bool)
+        n, right = len(judged), int(judged.sum())
+        enough = n >= COUNTS_ONLY
+        interval = wilson(right, n) if enough else None
+        rows.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "n": len(group),
+                "judged": n,
+                "correct": right,
+                "accuracy": right / n if enough else None,
+                "low": interval[0] if interval else None,
+                "high": interval[1] if interval else None,
+                "precision": "ok" if n >= IMPRECISE else "imprecise" if enough else "counts only",
+            }
+        )
+    columns = [*by, "n", "judged", "correct", "accuracy", "low", "high", "precision"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({"accuracy": float, "low": float, "high": float})

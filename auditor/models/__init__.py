@@ -1,0 +1,8 @@
+"""Classifiers: loading them safely, and running them the way they were trained."""
+
+from __future__ import annotations
+
+from auditor.models.classifier import Classifier
+from auditor.models.loading import describe, load_classifier
+
+__all__ = ["Classifier", "describe", "load_classifier"]

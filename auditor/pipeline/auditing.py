@@ -1,0 +1,437 @@
+"""An audit: dataset → batches → maps → rows → shards → findings → a run on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from auditor.cam import FOLLOWS, METHODS, Layer, explain, find_layer, inspected
+from auditor.configuration import Config
+from auditor.datasets import Dataset
+from auditor.errors import AuditorError, CaseError, ModelError, RunError
+from auditor.findings import THRESHOLDS, conclude
+from auditor.hashing import file_sha256
+from auditor.models import Classifier, describe
+from auditor.pipeline.finishing import finished, gather
+from auditor.pipeline.loading import Loaded, Loader
+from auditor.pipeline.provenance import provenance, weights_sha256
+from auditor.pipeline.rows import measure, schema, table
+from auditor.store import SCHEMA_VERSION, Run, Shard, Writer, open_run
+from auditor.types import PREDICTED_STATUSES, CaseStatus
+
+SHARD = 256
+"""Cases in a shard: what a crash can lose. Batches never cross its border, so that a
+continued run computes the very batches that an uninterrupted one does."""
+
+Progress = Callable[[int, int], None]
+"""Called with (cases done, cases in all), also once at the start."""
+
+_SPOILED: frozenset[CaseStatus] = frozenset({"unreadable", "mask_mismatch", "nonfinite_logits"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may differ between two audits of the same thing without changing the result
+    beyond rounding, and what narrows it.
+    """
+
+    limit: int | None = None
+    """Audit a random sample of so many cases (by the audit's seed); None for all."""
+    device: str = "auto"
+    """A torch device, or "auto": CUDA where there is one, else the CPU."""
+    workers: int = 0
+    """Threads that decode images; 0 for one a core, at most 8."""
+    batch_size: int = 32
+    """At most 256."""
+    fresh: bool = False
+    """Throw an unfinished run of that name away instead of continuing it."""
+    strict: bool = False
+    """Stop at the first case that is unreadable, mismatched or not finite."""
+
+
+def audit(
+    classifier: Classifier,
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    config: Config | None = None,
+    settings: Settings = Settings(),
+    progress: Progress | None = None,
+) -> Run:
+    """Audit a classifier over a dataset and write the run `out`.
+
+    An interrupted run of the same name and inputs is continued; a finished one with the
+    same inputs is opened as it is. `config` adds its method, seed, expected accuracy and
+    hash. Raises `AuditorError`; KeyboardInterrupt passes through, with every finished
+    shard kept.
+    """
+    out = Path(out)
+    method, seed = (config.audit.method, config.audit.seed) if config else ("gradcam", 0)
+    _check(classifier, dataset, settings, method)
+    classifier.module.to(_device(settings.device))
+    shape = (classifier.channels, *classifier.input_size)
+    layer = find_layer(classifier.module, classifier.logits, shape, classifier.layer)
+    positions = _sample(len(dataset), settings.limit, seed)
+    identity = _identity(classifier, dataset, positions, config, layer, method, seed)
+    if out.exists():
+        return _already(out, identity)
+    work = _Work(classifier, dataset, layer, method, settings, positions)
+    with Writer(out, identity, fresh=settings.fresh) as writer:
+        work.compute(writer, progress or _silent)
+        _write(writer, work, identity, config, seed)
+    return open_run(out)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The cases to audit, and everything that turns one into a row."""
+
+    classifier: Classifier
+    dataset: Dataset
+    layer: Layer
+    method: str
+    settings: Settings
+    positions: NDArray[np.intp]
+
+    @property
+    def shards(self) -> list[NDArray[np.intp]]:
+        return [self.positions[i : i + SHARD] for i in range(0, len(self.positions), SHARD)]
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        return self.dataset.config.attributes
+
+    @property
+    def schema(self) -> pa.Schema:
+        cluster = "cluster" in self.dataset.cases
+        return schema(self.attributes, cluster, self.dataset.roles.names)
+
+    def compute(self, writer: Writer, progress: Progress) -> None:
+        """Compute and write the shards that are missing."""
+        missing = [number for number in range(len(self.shards)) if not writer.has(number)]
+        done = len(self.positions) - sum(len(self.shards[number]) for number in missing)
+        progress(done, len(self.positions))
+        loader = Loader(
+            self.dataset,
+            self.classifier.preprocess,
+            self.layer.grid,
+            THRESHOLDS,
+            self.settings.workers or min(8, os.cpu_count() or 1),
+            2 * self.settings.batch_size,
+        )
+        # One stream over all shards: the next one's images are decoded meanwhile.
+        cases = loader(int(p) for number in missing for p in self.shards[number])
+        with inspected(self.classifier.module):
+            for number in missing:
+                parts: list[Shard] = []
+                left = len(self.shards[number])
+                while left:
+                    batch = list(islice(cases, min(self.settings.batch_size, left)))
+                    parts.append(self._batch(batch))
+                    left -= len(batch)
+                    done += len(batch)
+                    progress(done, len(self.positions))
+                writer.write(
+                    number,
+                    Shard(
+                        pa.concat_tables([part.rows for part in parts]),
+                        np.concatenate([part.maps for part in parts]),
+                        np.concatenate([part.coverage for part in parts]),
+                    ),
+                )
+
+    def _batch(self, loaded: Sequence[Loaded]) -> Shard:
+        classes = self.classifier.classes
+        count, grid = len(loaded), self.layer.grid
+        roles = self.dataset.roles
+        cases = self.dataset.cases.iloc[[case.position for case in loaded]]
+        status = [case.status for case in loaded]
+        message = [case.message for case in loaded]
+        columns: dict[str, Any] = {
+            name: cases[name].tolist() for name in cases.columns if name != "split"
+        }
+        columns |= {"predicted": [None] * count, "contrast": [None] * count}
+        columns |= {"confidence": np.full(count, np.nan), "margin": np.full(count, np.nan)}
+        columns["correct"] = [None] * count
+        maps = np.full((count, 3, *grid), np.nan, np.float32)
+
+        seen = [place for place, case in enumerate(loaded) if case.pixels is not None]
+        if seen:
+            pixels = np.stack([loaded[p].pixels for p in seen])  # type: ignore[misc]
+            labels = torch.tensor([classes.index(columns["label"][place]) for place in seen])
+            answer = self._explain(pixels, labels)
+            for row, place in enumerate(seen):
+                if not answer.finite[row]:
+                    status[place] = "nonfinite_logits"
+                    message[place] = f"the model's output is {answer.logits[row].tolist()}"
+                    continue
+                label = columns["label"][place]
+                predicted = classes[answer.predicted[row]]
+                columns["predicted"][place] = predicted
+                columns["contrast"][place] = classes[answer.contrast[row]]
+                columns["confidence"][place] = answer.confidence[row]
+                columns["margin"][place] = answer.margin[row]
+                columns["correct"][place] = predicted == label
+                maps[place] = answer.maps[row]
+
+        coverage = np.full((count, len(roles.names), *grid), np.nan, np.float32)
+        for place, case in enumerate(loaded):
+            if case.coverage is not None:
+                coverage[place] = case.coverage
+        region_status = [case.region_status for case in loaded]
+        measured = measure(
+            maps,
+            coverage,
+            region_status,
+            [right is True for right in columns["correct"]],
+            roles,
+            THRESHOLDS,
+        )
+        columns |= measured.columns
+        columns["quadrant"] = measured.quadrants
+        columns["pattern"] = measured.patterns
+        for i, region in enumerate(roles.names):
+            columns[f"status.{region}"] = [s[i] if s else None for s in region_status]
+        for place, positive in enumerate(measured.positive):
+            if status[place] == "ok" and not positive:
+                status[place] = "no_positive_evidence"
+                message[place] = "the predicted class's map is nowhere above 0"
+        if self.settings.strict:
+            self._refuse(loaded, status, message)
+        columns |= {"status": status, "message": message}
+        return Shard(table(columns, self.schema), maps, coverage)
+
+    def _explain(self, pixels: NDArray[np.uint8], labels: torch.Tensor) -> _Answer:
+        classifier = self.classifier
+        try:
+            found = explain(
+                classifier.module,
+                classifier.logits,
+                self.layer,
+                classifier.inputs(pixels),
+                labels.to(classifier.device),
+                METHODS[self.method],
+            )
+        except torch.OutOfMemoryError:
+            raise ModelError(
+                f"the device has too little memory for {len(pixels)} images at once; give a "
+                "smaller --batch-size."
+            ) from None
+        logits = found.logits.double()
+        finite = torch.isfinite(logits).all(1) & torch.isfinite(found.maps).flatten(1).all(1)
+        pair = torch.stack([found.predicted, found.contrast], dim=1)
+        chosen = logits.gather(1, pair)
+        probabilities = classifier.probabilities(logits)
+        return _Answer(
+            logits.cpu().numpy(),
+            found.predicted.cpu().numpy(),
+            found.contrast.cpu().numpy(),
+            probabilities.gather(1, pair[:, :1])[:, 0].cpu().numpy(),
+            (chosen[:, 0] - chosen[:, 1]).cpu().numpy(),
+            finite.cpu().numpy(),
+            found.maps.float().cpu().numpy(),
+        )
+
+    def _refuse(
+        self,
+        loaded: Sequence[Loaded],
+        status: Sequence[CaseStatus],
+        message: Sequence[str | None],
+    ) -> None:
+        for case, found, told in zip(loaded, status, message, strict=True):
+            if found in _SPOILED:
+                image = self.dataset.listing.image_path(case.position)
+                raise CaseError(found, f"{image}: {found}: {told} (refused by --strict)")
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A batch's explanation in NumPy; [cases] each but `logits` and `maps`."""
+
+    logits: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+    contrast: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    finite: NDArray[np.bool_]
+    maps: NDArray[np.float32]
+
+
+def _write(
+    writer: Writer, work: _Work, identity: Mapping[str, Any], config: Config | None, seed: int
+) -> None:
+    dataset = work.dataset
+    roles = dataset.roles
+    numbers = range(len(work.shards))
+    context = gather(map(writer.read, numbers), dataset.labels, roles, seed, THRESHOLDS)
+
+    def chunks() -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
+        for number in numbers:
+            yield finished(writer.read(number), context, roles, THRESHOLDS)
+
+    def concluded(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        needed = "label correct status flag cue evidence".split()
+        needed += [f"attribute.{name}" for name in work.attributes]
+        needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "p")]
+        cases = pq.read_table(folder / "cases.parquet", columns=needed).to_pandas()
+        counts = _counts(cases)
+        if not counts["judged"]:
+            raise RunError(
+                f"{dataset.config.path}: none of {len(cases)} images could be judged "
+                f"({counts['excluded']}); the first is "
+                f"{dataset.listing.image_path(int(work.positions[0]))}. Correct "
+                "dataset.image_root or the files."
+            )
+        layer = _layer_info(work.layer)
+        expected = config.model.expected_accuracy if config else None
+        findings = conclude(cases, roles.cues, work.attributes, layer, expected)
+        info = {
+            "schema_version": SCHEMA_VERSION,
+            "counts": counts,
+            "attributes": list(work.attributes),
+            "regions": {
+                "names": list(roles.names),
+                "cues": list(roles.cues),
+                "rest": roles.rest,
+                "precedence": roles.precedence,
+            },
+            "layer": layer,
+            "method": work.method,
+            "seed": seed,
+            "thresholds": THRESHOLDS.described(),
+            "image_root": str(dataset.listing.image_root),
+            "model": describe(work.classifier),
+            "configuration": config.path.read_text(encoding="utf-8") if config else None,
+            "identity": dict(identity),
+            "provenance": provenance(work.classifier.device, _sources(dataset)),
+        }
+        return info, {
+            "schema_version": SCHEMA_VERSION,
+            "findings": [f.described() for f in findings],
+        }
+
+    writer.finish(chunks(), (len(work.positions), 3, *work.layer.grid), concluded)
+
+
+def _counts(cases: Any) -> dict[str, Any]:
+    statuses = cases["status"].value_counts().to_dict()
+    return {
+        "cases": len(cases),
+        "judged": int(sum(n for s, n in statuses.items() if s in PREDICTED_STATUSES)),
+        "with_regions": int(statuses.get("ok", 0)),
+        "excluded": {str(s): int(n) for s, n in sorted(statuses.items()) if s != "ok"},
+        "errors": int((cases["correct"] == False).sum()),  # noqa: E712 - nulls are no errors
+        "flags": {str(k): int(n) for k, n in cases["evidence"].value_counts().sort_index().items()},
+    }
+
+
+def _layer_info(layer: Layer) -> dict[str, Any]:
+    return {
+        **asdict(layer),
+        "grid": list(layer.grid),
+        "threshold": FOLLOWS,
+        "verified": layer.follows is not None and layer.follows >= FOLLOWS,
+    }
+
+
+def _check(classifier: Classifier, dataset: Dataset, settings: Settings, method: str) -> None:
+    if method not in METHODS:
+        raise AuditorError(f"audit.method {method!r} is not known; choose {', '.join(METHODS)}.")
+    if not 1 <= settings.batch_size <= SHARD:
+        raise AuditorError(f"--batch-size is {settings.batch_size}; give 1 to {SHARD}.")
+    if settings.limit is not None and settings.limit < 1:
+        raise AuditorError(f"--limit is {settings.limit}; give 1 or more.")
+    classifier.check_labels(dataset.labels, dataset.config.path)
+    for label in dataset.roles.subject_by_label:
+        if label not in classifier.classes:
+            raise ModelError(
+                f"regions.subject_by_label names {label!r}, none of the model's classes: "
+                f"{', '.join(classifier.classes[:8])}."
+            )
+    # Every image missing means a wrong root, not a thousand spoiled cases.
+    some = [dataset.listing.image_path(i) for i in range(0, len(dataset), len(dataset) // 50 + 1)]
+    if not any(image.exists() for image in some):
+        raise AuditorError(
+            f"{some[0]}: no such file, nor is any of the {len(some)} images looked for; correct "
+            "dataset.image_root or the paths in the dataset."
+        )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise AuditorError(
+            f"--device {name!r} cannot be used here ({reason}); give cpu, cuda or cuda:1."
+        ) from None
+    return device
+
+
+def _sample(count: int, limit: int | None, seed: int) -> NDArray[np.intp]:
+    if limit is None or limit >= count:
+        return np.arange(count)
+    chosen = np.random.default_rng(seed).choice(count, limit, replace=False)
+    return np.sort(chosen).astype(np.intp)
+
+
+def _identity(
+    classifier: Classifier,
+    dataset: Dataset,
+    positions: NDArray[np.intp],
+    config: Config | None,
+    layer: Layer,
+    method: str,
+    seed: int,
+) -> dict[str, Any]:
+    """What the numbers of a run depend on; a run begun with another identity is refused."""
+    named = {"checkpoint_sha256", "file_sha256"} & set(classifier.origin)
+    weights = classifier.origin[named.pop()] if named else weights_sha256(classifier.module)
+    identity = {
+        "schema_version": SCHEMA_VERSION,
+        "configuration": config.sha256 if config else None,
+        "weights": weights,
+        "dataset": dataset.fingerprint(positions),
+        "cases": len(positions),
+        "model": describe(classifier),
+        "regions": asdict(dataset.roles),
+        "layer": layer.name,
+        "method": method,
+        "seed": seed,
+    }
+    return dict(json.loads(json.dumps(identity)))  # as it reads back from the run
+
+
+def _sources(dataset: Dataset) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in dataset.listing.sources if path.is_file()}
+
+
+def _already(out: Path, identity: Mapping[str, Any]) -> Run:
+    """The finished run, if it is the one that was asked for."""
+    run = open_run(out)
+    before = run.info["identity"]
+    changed = sorted(key for key in identity if before.get(key) != identity[key])
+    if changed:
+        raise RunError(
+            f"{out}: is a finished run of other inputs ({', '.join(changed)} differ), and a "
+            "finished run is never changed; give another --out."
+        )
+    return run
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass
