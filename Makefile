@@ -16,7 +16,6 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

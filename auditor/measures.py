@@ -104,7 +104,7 @@ def rank(maps: Floats, coverage: Floats) -> F64:
         weight = np.clip(wanted[:, None] - np.arange(cells), 0, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             result[:, region] = (shared * weight).sum(1) / np.where(wanted > 0, wanted, np.nan)
-    result[values.max(1) <= 0] = np.nan
+    result[~(values.max(1) > 0)] = np.nan  # also where the maximum is NaN
     return result
 
 

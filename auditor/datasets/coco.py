@@ -53,7 +53,7 @@ def open_coco(config: DatasetConfig, roles: RegionRoles) -> Listing:
     if "label" not in cases:
         labelling = _label_categories(categories, set(regions), roles)
         labels = document.categories_of(kept, labelling)
-        cases["label"] = _one_label_each(config, cases["image"], labels, labelling)
+        cases = cases.assign(label=_one_label_each(config, cases["image"], labels, labelling))
     first = ["id", "image", "label"]
     cases = cases[first + [name for name in cases if name not in first]].reset_index(drop=True)
 
@@ -289,8 +289,8 @@ def _one_label_each(
     labelling: frozenset[str],
 ) -> list[str]:
     remedy = (
-        f"Give every entry of 'images' a field {config.label!r}, or annotate one label category "
-        "an image."
+        f"Give every entry of 'images' a field {config.label!r}, or name under [regions] every "
+        "category that is no label and annotate one label category an image."
     )
     if not labelling:
         raise DatasetError(
