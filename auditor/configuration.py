@@ -44,12 +44,21 @@ class PreprocessConfig:
     pad: int | Literal["square"] | None = None
 
     def over(self, default: Preprocess) -> Preprocess:
-        """`default` with every value that the configuration gives put in its place."""
+        """`default` with every value that the configuration gives put in its place.
+
+        Raises `ConfigurationError` if mean and std then have different lengths.
+        """
+        mean, std = self.mean or default.mean, self.std or default.std
+        if len(mean) != len(std):
+            raise ConfigurationError(
+                f"model.preprocess: mean is {list(mean)} and std {list(std)}; give both, with a "
+                "value for each channel."
+            )
         return Preprocess(
             resize=default.resize if self.resize is None else self.resize,
             crop=default.crop if self.crop is None else (self.crop or None),
-            mean=self.mean or default.mean,
-            std=self.std or default.std,
+            mean=mean,
+            std=std,
             interpolation=self.interpolation or default.interpolation,
             pad=default.pad if self.pad is None else self.pad,
         )
@@ -123,7 +132,7 @@ def read_config(path: str | Path) -> Config:
     path = Path(path)
     try:
         data = path.read_bytes()
-        document = tomllib.loads(data.decode("utf-8"))
+        document = tomllib.loads(data.decode("utf-8-sig"))  # Windows editors add a mark
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be read ({error.strerror}). Give the path of a TOML configuration; "
@@ -201,7 +210,8 @@ class _Reader:
                 "is given beside regions.subject",
                 "keep one: subject for all labels, or subject_by_label for each",
             )
-        for name in sorted(roles.named & RESERVED_REGIONS - {roles.rest} if roles.named else ()):
+        allowed = {"background"} if roles.rest == "background" else set()
+        for name in sorted((roles.subject_names | set(roles.cues)) & RESERVED_REGIONS - allowed):
             raise self.error(
                 "regions",
                 f"names an annotated region {name!r}, a reserved word",
@@ -243,6 +253,16 @@ class _Reader:
             raise self.error("model", f"gives {' and '.join(given)}", "keep exactly one of them")
         if model.checkpoint and model.weights:
             raise self.error("model", "gives both checkpoint and weights", "keep one of them")
+        if model.checkpoint and model.file:
+            raise self.error(
+                "model.checkpoint", "is given beside model.file, which holds its weights", "drop it"
+            )
+        if model.weights and (model.file or model.factory):
+            raise self.error(
+                "model.weights",
+                f"is given beside model.{'file' if model.file else 'factory'}",
+                "drop it, since it names weights of a torchvision architecture",
+            )
         if len(set(model.classes)) != len(model.classes):
             raise self.error(
                 "model.classes", f"repeats a name: {list(model.classes)}", "name each class once"
@@ -328,7 +348,10 @@ class _Reader:
                 raise self.error(f"{prefix}{key}", "is not a known key", remedy)
 
     def a_path(self, value: Any) -> Path:
-        return (self.path.parent / Path(_string(value)).expanduser()).resolve()
+        try:
+            return (self.path.parent / Path(_string(value)).expanduser()).resolve()
+        except (RuntimeError, ValueError) as error:  # no such user's home; a null character
+            raise _Unusable(f"a path ({error})") from None
 
     def error(self, key: str, what: str, remedy: str) -> ConfigurationError:
         end = "" if remedy.endswith("?") else "."
@@ -367,7 +390,7 @@ def _strings_table(value: Any) -> dict[str, tuple[str, ...]]:
 
 def _index_table(value: Any) -> dict[int, str]:
     if not isinstance(value, dict) or not all(
-        k.isdigit() and 0 <= int(k) <= 65535 and isinstance(v, str) and v for k, v in value.items()
+        k.isdecimal() and int(k) <= 65535 and isinstance(v, str) and v for k, v in value.items()
     ):
         raise _Unusable('a table from pixel values to names, such as 13 = "face"')
     return {int(k): v for k, v in value.items()}
@@ -408,6 +431,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
         not isinstance(value, list)
         or len(value) not in (1, 3)
         or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
+        or not all(-1e6 < v < 1e6 for v in value)  # neither nan nor inf, which TOML can say
     ):
         raise _Unusable("a list of three numbers, or of one for a grey-scale model")
     return tuple(float(v) for v in value)

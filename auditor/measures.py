@@ -35,8 +35,8 @@ def positive_share(maps: Floats) -> F64:
     top = positive.max(axis=(-2, -1), keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         positive = positive / np.where(top > 0, top, np.nan)
-        share: F64 = positive / positive.sum(axis=(-2, -1), keepdims=True)
-    return share
+        total = positive.sum(axis=(-2, -1), keepdims=True)
+        return np.asarray(positive / total, dtype=np.float64)
 
 
 def area(coverage: Floats) -> F64:

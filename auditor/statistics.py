@@ -34,6 +34,19 @@ def holm(p: Floats) -> NDArray[np.float64]:
     return adjusted
 
 
+def mean_interval(values: Floats, confidence: float = 0.95) -> tuple[float, float] | None:
+    """Student's t interval of a mean, (low, high), over values without NaN; None below two."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return None
+    error = stats.sem(values)
+    if error == 0:
+        return float(values[0]), float(values[0])
+    interval = stats.t.interval(confidence, len(values) - 1, values.mean(), error)
+    return float(interval[0]), float(interval[1])
+
+
 def more_than_chance(successes: int, n: int, chance: float) -> float | None:
     """One-sided exact binomial p-value that the rate lies above `chance`; None for n = 0."""
     if n == 0:

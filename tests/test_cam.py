@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import captum.attr
 import pytest
 import pytorch_grad_cam
@@ -24,7 +27,9 @@ def raw_maps(model: nn.Module, layer: Layer, images: Tensor, targets: Tensor) ->
     """Raw maps of given classes, by the path that `explain` takes."""
     with inspected(model):
         run = forward(model, layer.name, images)
-        gradient = run.gradient(run.output.gather(1, targets[:, None]).sum())
+        with torch.enable_grad():
+            score = run.output.gather(1, targets[:, None]).sum()
+        gradient = run.gradient(score)
         return gradcam(layer.spatial(run.leaf.detach()), layer.spatial(gradient))
 
 
@@ -159,13 +164,9 @@ def test_the_model_is_left_as_it_was_found(kind: type[Pooled]) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     layer = Layer("conv", "NCHW", (4, 3))
     images, labels = torch.randn(2, 3, 4, 3), torch.tensor([0, 1])
-    try:
-        with inspected(model):
-            explain(model, same, layer, images, labels, METHODS["gradcam"])
-    except RuntimeError as error:
-        assert kind is Broken, error
-    else:
-        assert kind is Pooled
+    expected = pytest.raises(RuntimeError, match="broken head") if kind is Broken else nullcontext()
+    with expected, inspected(model):
+        explain(model, same, layer, images, labels, METHODS["gradcam"])
     assert [part.training for part in model.modules()] == [True, True, False, True]
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
     assert wanted == {
@@ -179,15 +180,20 @@ def test_the_model_is_left_as_it_was_found(kind: type[Pooled]) -> None:
         assert torch.equal(value, before[name])
 
 
-def test_frozen_backbone_and_inference_in_no_grad() -> None:
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_frozen_backbone_in_any_gradient_mode(mode: Any) -> None:
     torch.manual_seed(3)
-    model, images = Pooled(4, 2), torch.randn(1, 3, 4, 4)
-    layer, target = Layer("conv", "NCHW", (4, 4)), torch.tensor([1])
-    free = raw_maps(model, layer, images, target)
+    model, images = Pooled(4, 2), torch.randn(2, 3, 4, 4)
+    layer, labels = Layer("conv", "NCHW", (4, 4)), torch.tensor([1, 0])
+    free = explain(model, same, layer, images, labels, METHODS["gradcam"])
+    assert free.maps.abs().max() > 0
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    with torch.no_grad():
-        assert torch.equal(raw_maps(model, layer, images, target), free)
+    with mode():
+        found = explain(model, same, layer, images, labels, METHODS["gradcam"])
+        layer_found = find_layer(model, same, (3, 16, 16), "conv")
+    assert torch.equal(found.maps, free.maps)
+    assert layer_found.follows is not None
 
 
 def test_layer_that_runs_twice_is_refused() -> None:
@@ -257,20 +263,20 @@ def test_agreement_with_captum_pytorch_grad_cam_and_torch_cam(
 # -- the layer ----------------------------------------------------------------------------
 
 FAMILIES = {
-    "resnet18": ("layer4", "NCHW", (3, 2)),
-    "vgg11": ("features.19", "NCHW", (6, 4)),
-    "vgg11_bn": ("features.27", "NCHW", (6, 4)),
-    "alexnet": ("features.11", "NCHW", (5, 3)),
-    "densenet121": ("features", "NCHW", (3, 2)),
-    "mobilenet_v2": ("features", "NCHW", (3, 2)),
-    "mobilenet_v3_small": ("features", "NCHW", (3, 2)),
-    "efficientnet_b0": ("features", "NCHW", (3, 2)),
-    "convnext_tiny": ("features", "NCHW", (3, 2)),
-    "shufflenet_v2_x0_5": ("conv5", "NCHW", (3, 2)),
-    "squeezenet1_1": ("classifier.2", "NCHW", (5, 3)),
-    "regnet_y_400mf": ("trunk_output", "NCHW", (3, 2)),
-    "mnasnet0_5": ("layers", "NCHW", (3, 2)),
-    "swin_t": ("norm", "NHWC", (3, 2)),
+    "resnet18": ("layer4", "NCHW", (4, 6)),
+    "vgg11": ("features.19", "NCHW", (8, 12)),
+    "vgg11_bn": ("features.27", "NCHW", (8, 12)),
+    "alexnet": ("features.11", "NCHW", (7, 11)),
+    "densenet121": ("features", "NCHW", (4, 6)),
+    "mobilenet_v2": ("features", "NCHW", (4, 6)),
+    "mobilenet_v3_small": ("features", "NCHW", (4, 6)),
+    "efficientnet_b0": ("features", "NCHW", (4, 6)),
+    "convnext_tiny": ("features", "NCHW", (4, 6)),
+    "shufflenet_v2_x0_5": ("conv5", "NCHW", (4, 6)),
+    "squeezenet1_1": ("classifier.2", "NCHW", (7, 11)),
+    "regnet_y_400mf": ("trunk_output", "NCHW", (4, 6)),
+    "mnasnet0_5": ("layers", "NCHW", (4, 6)),
+    "swin_t": ("norm", "NHWC", (4, 6)),
 }
 
 
@@ -278,17 +284,19 @@ FAMILIES = {
 def test_automatic_layer(architecture: str) -> None:
     torch.manual_seed(5)
     model = torchvision().models.get_model(architecture, weights=None, num_classes=4)
-    found = find_layer(model, same, (3, 96, 64))
+    found = find_layer(model, same, (3, 128, 192))
     assert (found.name, found.layout, found.grid) == FAMILIES[architecture]
     assert found.chosen == "auto"
+    assert found.follows is not None
+    assert found.follows > 0.6
     assert model.training
 
 
 @pytest.mark.parametrize(
     ("architecture", "side", "expected"),
     [
-        ("inception_v3", 128, ("Mixed_7c", "NCHW", (2, 2), 0)),
-        ("googlenet", 96, ("inception5b", "NCHW", (3, 3), 0)),
+        ("inception_v3", 192, ("Mixed_7c", "NCHW", (4, 4), 0)),
+        ("googlenet", 128, ("inception5b", "NCHW", (4, 4), 0)),
     ],
 )
 def test_automatic_layer_beside_auxiliary_heads(
@@ -314,16 +322,6 @@ def test_automatic_layer_of_a_vision_transformer() -> None:
     # Behind the last attention only the class token counts.
     assert found.name == "encoder.layers.encoder_layer_2.ln_1"
     assert (found.layout, found.grid, found.prefix) == ("tokens", (4, 4), 1)
-
-
-@pytest.mark.parametrize("architecture", ["resnet18", "vgg11", "swin_t", "densenet121"])
-def test_the_map_follows_a_stimulus(architecture: str) -> None:
-    torch.manual_seed(7)
-    model = torchvision().models.get_model(architecture, weights=None, num_classes=4)
-    found = find_layer(model, same, (3, 128, 192))
-    assert found.grid[0] * 3 == found.grid[1] * 2
-    assert found.follows is not None
-    assert found.follows > 0.8
 
 
 def test_a_layer_that_mixes_up_space_is_noticed() -> None:
@@ -373,8 +371,8 @@ def test_layers_that_cannot_carry_a_map() -> None:
         find_layer(model, same, (3, 8, 8), "convs")
     with pytest.raises(ModelError, match=r"'fc' cannot carry a map: its output has no grid"):
         find_layer(model, same, (3, 8, 8), "fc")
+    nn.init.zeros_(model.fc.weight)
     with pytest.raises(ModelError, match="same logits for every image"):
-        nn.init.zeros_(model.fc.weight)
         find_layer(model, same, (3, 8, 8))
     flat = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
     with pytest.raises(ModelError, match="no layer of the model can carry a map"):

@@ -66,7 +66,7 @@ def test_empty_region_is_no_hit() -> None:
     assert np.isnan(measures.overlap(MAP, empty[:, 0], 0.5)).all()
 
 
-@pytest.mark.parametrize("dead", [np.zeros((1, 2, 3)), -MAP**2, np.full((1, 2, 3), NAN)])
+@pytest.mark.parametrize("dead", [np.zeros((1, 2, 3)), -(MAP**2), np.full((1, 2, 3), NAN)])
 def test_no_positive_evidence_is_null_in_every_measure(dead: np.ndarray) -> None:
     assert np.isnan(measures.mass(dead, COVERAGE)).all()
     assert np.isnan(measures.pointing(dead, COVERAGE)).all()

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from auditor.groups import group_table
-from auditor.statistics import holm, more_than_chance, wilson
+from auditor.statistics import holm, mean_interval, more_than_chance, wilson
 
 
 def _wilson_by_formula(k: int, n: int) -> tuple[float, float]:
@@ -41,6 +41,15 @@ def test_holm_by_hand() -> None:
 def test_more_than_chance_is_the_binomial_tail() -> None:
     # P(X >= 2) for n = 2, chance 1/4.
     assert more_than_chance(2, 2, 0.25) == pytest.approx(1 / 16)
+
+
+def test_mean_interval_by_hand() -> None:
+    # Mean 2, standard deviation 1, n = 3: 2 ± t(.975, 2) / √3.
+    half = 4.302652729911275 / math.sqrt(3)
+    found = mean_interval(np.array([1.0, np.nan, 2.0, 3.0]))
+    assert found == pytest.approx((2 - half, 2 + half))
+    assert mean_interval(np.array([1.0])) is None
+    assert mean_interval(np.array([0.5, 0.5])) == (0.5, 0.5)
 
 
 def test_group_table_keeps_every_group() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from auditor.cam.layers import Layer, ToLogits
-from auditor.cam.leaf import forward
+from auditor.cam.leaf import Pass, forward
 from auditor.cam.methods import Method
 
 
@@ -44,8 +44,15 @@ def explain(
         raise ValueError(
             f"{len(images)} images come with labels of shape {tuple(labels.shape)}; give one each"
         )
-    run = forward(module, layer.name, images)
-    logits = to_logits(run.output)
+    # The caller may be in inference mode, in which no tensor could carry a gradient.
+    with torch.inference_mode(False), torch.enable_grad():
+        run = forward(module, layer.name, images)
+        return _explained(run, to_logits(run.output), layer, labels, method)
+
+
+def _explained(
+    run: Pass, logits: Tensor, layer: Layer, labels: Tensor, method: Method
+) -> Explanation:
     scores = logits.detach().nan_to_num(nan=-torch.inf)
     predicted = scores.argmax(1)
     runner_up = scores.scatter(1, predicted[:, None], -torch.inf).argmax(1)

@@ -65,7 +65,8 @@ def find_layer(
     input's (channels, height, width). Raises `ModelError` where there is no such layer, or
     where a layer given by `name` has no spatial output or no gradient.
     """
-    with inspected(module):
+    # The caller may be in inference mode, in which no tensor could carry a gradient.
+    with torch.inference_mode(False), inspected(module):
         if name != "auto":
             layer_named(module, name)
         images, places = _stimuli(shape, _device(module))
@@ -236,14 +237,17 @@ def _mixed_gradients(
     Mixtures, since no single class, which may be dead, shall decide.
     """
     run = forward(module, layer.name, images)
-    logits = to_logits(run.output)
+    with torch.enable_grad():
+        logits = to_logits(run.output)
     activations = layer.spatial(run.leaf.detach())
     generator = torch.Generator().manual_seed(1)
     mixes = torch.randn(4, logits.shape[1], generator=generator).to(logits)
-    return [
-        (activations, layer.spatial(run.gradient((logits * mix).sum(), last=turn == 3)))
-        for turn, mix in enumerate(mixes)
-    ]
+    found = []
+    for turn, mix in enumerate(mixes):
+        with torch.enable_grad():
+            mixed = (logits * mix).sum()
+        found.append((activations, layer.spatial(run.gradient(mixed, last=turn == 3))))
+    return found
 
 
 def _with_follows(layer: Layer, answer: Tensor, places: Tensor) -> Layer:

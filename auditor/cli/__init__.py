@@ -6,7 +6,9 @@ Exit status: 0 done; 1 a check failed; 2 unusable input, with one message and no
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import NoReturn
 
 import click
 
@@ -14,6 +16,7 @@ import auditor
 from auditor.cli.audit import audit
 from auditor.cli.finetune import finetune
 from auditor.cli.show import show
+from auditor.cli.text import printable
 from auditor.cli.validate import validate
 from auditor.errors import AuditorError
 
@@ -36,15 +39,25 @@ for command in (validate, audit, show, finetune):
 
 def main() -> None:
     """Run the console script and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may have no × or →
     try:
         status = commands.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except AuditorError as error:
-        click.echo(f"auditor: {error}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:  # a directory that cannot be written, a full disk
+        where = f"{error.filename}: " if error.filename else ""
+        _refuse(f"{where}{error.strerror or error}. Give a path that can be read and written.")
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nauditor: interrupted; everything finished so far is kept.", err=True)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"auditor: {printable(message)}", err=True)
+    sys.exit(2)

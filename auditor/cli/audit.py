@@ -8,6 +8,7 @@ import click
 
 from auditor.cli.progress import progress_bar
 from auditor.cli.show import print_summary
+from auditor.cli.text import printable
 
 
 @click.command()
@@ -21,7 +22,7 @@ from auditor.cli.show import print_summary
     default=0,
     help="Threads that decode images; 0 for one a core, at most 8.",
 )
-@click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--fresh", is_flag=True, help="Throw an unfinished run of this name away.")
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable or mismatched case.")
 def audit(
@@ -53,5 +54,6 @@ def audit(
             classifier, dataset, out, config=read, settings=settings, progress=progress
         )
     if finished:
-        click.echo(f"{out} was finished before, with these very inputs; nothing was computed.")
+        name = printable(str(out))
+        click.echo(f"{name} was finished before, with these very inputs; nothing was computed.")
     print_summary(run)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import pandas as pd
 
+from auditor.cli.text import json_text, printable
 from auditor.store import Run, open_run
 
 _MARKS = {"warning": ("!", "red"), "notice": ("•", "yellow"), "info": (" ", "white")}
@@ -29,7 +29,7 @@ def show(run: Path, as_json: bool) -> None:
     opened = open_run(run)
     if as_json:
         content = {"run": str(run), "counts": opened.info["counts"], "findings": opened.findings}
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        click.echo(json_text(content))
     else:
         print_summary(opened)
 
@@ -37,10 +37,11 @@ def show(run: Path, as_json: bool) -> None:
 def print_summary(run: Run) -> None:
     """Print findings, groups and the queue for a person."""
     counts, layer = run.info["counts"], run.info["layer"]
-    click.secho(f"\n{run.path}", bold=True)
+    click.secho(f"\n{printable(str(run.path))}", bold=True)
     click.echo(
         f"{counts['cases']:,} cases, {counts['judged']:,} judged, {counts['errors']:,} wrong"
-        f" · {run.info['method']} at {layer['name']} ({layer['grid'][0]}×{layer['grid'][1]})"
+        f" · {run.info['method']} at {printable(layer['name'])} "
+        f"({layer['grid'][0]}×{layer['grid'][1]})"
     )
     click.secho("\nFindings", bold=True)
     for finding in run.findings:
@@ -54,7 +55,7 @@ def print_summary(run: Run) -> None:
 def _print_groups(run: Run) -> None:
     by = ["label", *run.info["attributes"]]
     table = run.by_group(by)
-    click.secho(f"\nAccuracy by {' × '.join(by)}", bold=True)
+    click.secho(f"\nAccuracy by {printable(' × '.join(by))}", bold=True)
     ordered = table.sort_values(["accuracy", "n"], na_position="last")
     rows = [
         (
@@ -120,9 +121,9 @@ def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None
 
 
 def _shortened(text: str, width: int) -> str:
-    text = "".join(char if char.isprintable() else "�" for char in text)
+    text = printable(text)
     return text if len(text) <= width else "…" + text[1 - width :]
 
 
 def _wrapped(text: str) -> str:
-    return click.wrap_text(text, width=96, initial_indent="", subsequent_indent="   ")
+    return click.wrap_text(printable(text), width=96, initial_indent="", subsequent_indent="   ")

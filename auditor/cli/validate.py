@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from auditor.cli.progress import progress_bar
+from auditor.cli.text import json_text, printable
 
 
 @click.command()
@@ -33,11 +33,11 @@ def validate(config: Path, as_json: bool) -> int:
         found = [
             {"path": str(p.path), "id": p.id, "what": p.what, "fatal": p.fatal} for p in problems
         ]
-        click.echo(json.dumps({"cases": len(dataset), "problems": found}, indent=2))
+        click.echo(json_text({"cases": len(dataset), "problems": found}))
         return 2 if problems else 0
     for problem in problems:
         mark = click.style("fatal  ", fg="red") if problem.fatal else "spoiled"
-        click.echo(f"{mark} {problem.path}: {problem.what}")
+        click.echo(f"{mark} {printable(f'{problem.path}: {problem.what}')}")
     if problems:
         fatal = sum(problem.fatal for problem in problems)
         click.echo(

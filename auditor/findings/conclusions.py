@@ -10,7 +10,7 @@ import pandas as pd
 
 from auditor.findings.thresholds import THRESHOLDS, Thresholds
 from auditor.groups import COUNTS_ONLY, group_table
-from auditor.statistics import more_than_chance, wilson
+from auditor.statistics import mean_interval, more_than_chance, wilson
 
 Severity = Literal["warning", "notice", "info"]
 
@@ -51,13 +51,15 @@ def conclude(
     """The findings of a run, warnings first, in a fixed order.
 
     `cases` needs `label`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
-    `status.<cue>`, `p.<cue>` and `attribute.<name>`.
+    `status.<cue>`, `p.<cue>`, `attribute.<name>`, and `mass.<region>` and `area.<region>`
+    of the subject and the cues.
     """
     findings = [
         *_layer(layer),
         *_accuracy(cases, expected_accuracy),
         *_worst_group(cases, attributes),
         *_attention(cases, cues, thresholds),
+        *_shares(cases, ("subject", *cues)),
         *_unjudged(cases, cues),
         Finding(
             "grade",
@@ -209,6 +211,40 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
                     query=f"evidence == 'attention' and cue == {cue!r}",
                 )
             )
+    return findings
+
+
+def _shares(cases: pd.DataFrame, regions: Sequence[str]) -> list[Finding]:
+    """Where the predicted class's evidence lies on average, errors beside correct cases."""
+    findings = []
+    for region in regions:
+        measured = cases[cases[f"mass.{region}"].notna()]
+        errors = measured.loc[measured["correct"] == False, f"mass.{region}"]  # noqa: E712
+        right = measured.loc[measured["correct"] == True, f"mass.{region}"]  # noqa: E712
+        if errors.empty and right.empty:
+            continue
+        chance = float(measured[f"area.{region}"].mean())
+        parts = [
+            f"{values.mean():.1%} on {what} (n = {len(values)})"
+            for values, what in ((errors, "errors"), (right, "correct cases"))
+            if len(values)
+        ]
+        interval = mean_interval(errors.to_numpy(dtype=float))
+        findings.append(
+            Finding(
+                "mass",
+                "info",
+                f"{'Subject' if region == 'subject' else f'Cue {region!r}'}: mean share of the "
+                f"predicted class's map {', '.join(parts)}; chance, its mean area, is "
+                f"{chance:.1%}.",
+                value=float(errors.mean()) if len(errors) else None,
+                low=interval[0] if interval else None,
+                high=interval[1] if interval else None,
+                n=len(errors),
+                threshold=chance,
+                query=f"correct == False and `mass.{region}`.notna()",
+            )
+        )
     return findings
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from auditor.errors import ModelError
 from auditor.geometry import Preprocess
@@ -53,9 +54,20 @@ def head_parameters(architecture: str, state: Mapping[str, Tensor] | nn.Module) 
     `state` (or a module's own) decides whether auxiliary heads are there.
     """
     given = state.state_dict() if isinstance(state, nn.Module) else state
-    with torch.device("meta"):
+    with _ShapesOnly():
         a, b = (build(architecture, outputs, given).state_dict() for outputs in (7, 11))
     return frozenset(key for key in a if a[key].shape != b[key].shape)
+
+
+class _ShapesOnly(TorchFunctionMode):
+    """Builds networks whose weights have shapes and no values, in no memory.
+
+    Not the whole meta device: RegNet and others compute their widths with tensors.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        shapes = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **{**(kwargs or {}), **shapes})
 
 
 def head_width(architecture: str, state: Mapping[str, Tensor]) -> int | None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import ModelError
-from auditor.geometry import Preprocess
+from auditor.geometry import INTERPOLATIONS, Preprocess
 
 VERSION = 1
 
@@ -109,7 +109,7 @@ def _load(path: Path) -> Any:
             "all. Where the model is defined, save only its weights: "
             "torch.save(model.state_dict(), path)."
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{path}: cannot be read as a checkpoint ({reason}); it may be damaged or of "
@@ -134,13 +134,18 @@ def _own(path: Path, content: Mapping[str, Any]) -> Checkpoint:
             interpolation=fields["interpolation"],
             pad=fields["pad"],
         )
+        if preprocess.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"interpolation is {preprocess.interpolation!r}")
+        state = dict(content["state_dict"])
+        if not all(isinstance(value, Tensor) for value in state.values()):
+            raise TypeError("its state_dict holds more than tensors")
         return Checkpoint(
-            state=content["state_dict"],
+            state=state,
             architecture=content["architecture"],
             classes=tuple(content["classes"]),
             preprocess=preprocess,
-            options=content["options"],
-            training=content["training"],
+            options=dict(content["options"]),
+            training=dict(content["training"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(

@@ -6,7 +6,9 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from auditor.configuration import Config, ModelConfig, read_config
-from auditor.errors import ModelError
+from auditor.errors import ConfigurationError, ModelError
 from auditor.geometry import Preprocess
 from auditor.hashing import file_sha256
 from auditor.models.architectures import (
@@ -27,6 +29,7 @@ from auditor.models.architectures import (
 )
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, unwrapped
 from auditor.models.classifier import Classifier
+from auditor.models.exports import read_export
 from auditor.models.operators import torchvision
 
 
@@ -43,11 +46,11 @@ def load_classifier(source: str | Path | Config) -> Classifier:
     if model.factory is not None:
         classifier = _from_factory(model, checkpoint, config.path)
     elif model.file is not None:
-        classifier = _from_export(model, model.file)
+        classifier = _from_export(model, model.file, config.path)
     else:
         classifier = _from_torchvision(model, checkpoint, config.path)
     classifier.module.eval()
-    _try(classifier)
+    _try(classifier, config.path)
     return classifier
 
 
@@ -65,7 +68,7 @@ def _from_torchvision(model: ModelConfig, checkpoint: Checkpoint | None, path: P
                 f"{model.checkpoint}: holds a {checkpoint.architecture}, but model.architecture "
                 f"is {architecture!r}; leave the key out, or correct it."
             )
-        classes = _classes(model, checkpoint)
+        classes = _classes(model, checkpoint, path)
         module = _with_state(architecture, classes, checkpoint, model.checkpoint)
         default = checkpoint.preprocess or preset(architecture)
     elif model.weights is not None:
@@ -80,7 +83,7 @@ def _from_torchvision(model: ModelConfig, checkpoint: Checkpoint | None, path: P
             'untrained; add checkpoint = "file.pt" or weights = "IMAGENET1K_V1".'
         )
     origin = _origin(model, architecture=architecture, training=checkpoint and checkpoint.training)
-    return _classifier(module, classes, model, default, origin)
+    return _classifier(module, classes, model, default, origin, path)
 
 
 def _with_state(
@@ -138,24 +141,12 @@ def _from_factory(model: ModelConfig, checkpoint: Checkpoint | None, path: Path)
         raise ModelError(
             f'{path}: model.factory is {model.factory!r}; write "package.module:function".'
         )
-    # The configuration's folder is where a user keeps the file that builds the model.
-    sys.path.insert(0, str(path.parent))
-    try:
-        found = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ModelError(
-            f"{path}: model.factory {model.factory!r} cannot be imported ({error}); put "
-            f"{module_name} beside the configuration or install it."
-        ) from None
-    finally:
-        sys.path.remove(str(path.parent))
-    factory = getattr(found, function_name, None)
-    if not callable(factory):
-        raise ModelError(
-            f"{path}: model.factory {model.factory!r}: {found.__file__} has no function "
-            f"{function_name!r}."
-        )
-    module = factory()
+    with _importing_from(path.parent):
+        factory = _found(module_name, function_name, model.factory, path)
+        try:
+            module = factory()
+        except Exception as error:
+            raise _failed(path, model.factory, error) from error
     if not isinstance(module, nn.Module):
         raise ModelError(
             f"{path}: model.factory {model.factory!r} returned a {type(module).__name__}; it "
@@ -163,34 +154,81 @@ def _from_factory(model: ModelConfig, checkpoint: Checkpoint | None, path: Path)
         )
     if checkpoint is not None:
         _load_state(module, checkpoint.state, model.checkpoint, model.factory)
-    source = inspect.getsourcefile(factory)
+    source = _source(factory, module_name)
     origin = _origin(
         model,
         factory=model.factory,
-        factory_sha256=file_sha256(Path(source)) if source else None,
+        factory_sha256=file_sha256(source) if source else None,
         training=checkpoint and checkpoint.training,
     )
     default = (checkpoint and checkpoint.preprocess) or Preprocess()
-    return _classifier(module, _classes(model, checkpoint), model, default, origin)
+    classes = _classes(model, checkpoint, path)
+    return _classifier(module, classes, model, default, origin, path)
 
 
-def _from_export(model: ModelConfig, file: Path) -> Classifier:
-    if not file.exists():
-        raise ModelError(f"{file}: no such file; correct model.file.")
+def _found(module_name: str, function_name: str, factory: str, path: Path) -> Callable[[], object]:
+    """The function that builds the model, imported."""
     try:
-        module = torch.export.unflatten(torch.export.load(file))
-    except Exception as error:  # noqa: BLE001 - any failure in a file from outside is the same
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        module = importlib.import_module(module_name)
+    except ImportError as error:
         raise ModelError(
-            f"{file}: cannot be read as a torch.export program ({reason}). Save it with "
-            "torch.export.save (.pt2). TorchScript is not supported: its modules have no "
-            "hooks, so no map can be made."
+            f"{path}: model.factory {factory!r} cannot be imported ({error}); put "
+            f"{module_name} beside the configuration or install it."
         ) from None
+    except Exception as error:
+        raise _failed(path, factory, error) from error
+    file = getattr(module, "__file__", None)
+    beside = path.parent / (module_name.replace(".", "/") + ".py")
+    if beside.is_file() and not (file and beside.samefile(file)):
+        raise ModelError(
+            f"{path}: model.factory {factory!r}: another module called {module_name} is in use "
+            f"already ({file or 'built into Python'}); rename {beside.name} and the factory."
+        )
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ModelError(
+            f"{path}: model.factory {factory!r}: {file or module_name} has no function "
+            f"{function_name!r}."
+        )
+    found: Callable[[], object] = function
+    return found
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """The configuration's folder is where a user keeps the file that builds the model."""
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _failed(path: Path, factory: str, error: Exception) -> ModelError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return ModelError(
+        f"{path}: model.factory {factory!r} fails with {type(error).__name__}: {error} "
+        f"({last.filename}, line {last.lineno}); mend it, and call it by itself to see more."
+    )
+
+
+def _source(factory: object, module_name: str) -> Path | None:
+    """The file that a factory is written in; None for one that is built in."""
+    try:
+        file = inspect.getsourcefile(factory)  # type: ignore[arg-type] # what it raises for
+    except TypeError:  # a partial, say
+        file = getattr(sys.modules[module_name], "__file__", None)
+    return Path(file) if file else None
+
+
+def _from_export(model: ModelConfig, file: Path, path: Path) -> Classifier:
+    module = read_export(file)
     origin = _origin(model, file=file.name, file_sha256=file_sha256(file))
-    return _classifier(module, _classes(model, None), model, Preprocess(), origin)
+    return _classifier(module, _classes(model, None, path), model, Preprocess(), origin, path)
 
 
-def _classes(model: ModelConfig, checkpoint: Checkpoint | None) -> tuple[str, ...]:
+def _classes(model: ModelConfig, checkpoint: Checkpoint | None, path: Path) -> tuple[str, ...]:
     carried = checkpoint.classes if checkpoint else ()
     if carried and model.classes and carried != model.classes:
         raise ModelError(
@@ -200,8 +238,8 @@ def _classes(model: ModelConfig, checkpoint: Checkpoint | None) -> tuple[str, ..
     classes = model.classes or carried
     if not classes:
         raise ModelError(
-            "model.classes is missing, and the model does not carry the names of its classes; "
-            "list them in the order of its outputs."
+            f"{path}: model.classes is missing, and the model does not carry the names of its "
+            "classes; list them in the order of its outputs."
         )
     return classes
 
@@ -212,15 +250,19 @@ def _classifier(
     model: ModelConfig,
     default: Preprocess,
     origin: Mapping[str, Any],
+    path: Path,
 ) -> Classifier:
-    return Classifier(
-        module=module,
-        classes=classes,
-        preprocess=model.preprocess.over(default),
-        layer=model.layer,
-        threshold=model.threshold,
-        origin=origin,
-    )
+    try:
+        return Classifier(
+            module=module,
+            classes=classes,
+            preprocess=model.preprocess.over(default),
+            layer=model.layer,
+            threshold=model.threshold,
+            origin=origin,
+        )
+    except (ConfigurationError, ModelError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _origin(model: ModelConfig, **given: Any) -> dict[str, Any]:
@@ -242,18 +284,24 @@ def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _try(classifier: Classifier) -> None:
-    blank = torch.zeros(2, classifier.channels, *classifier.input_size, device=classifier.device)
-    try:
-        with torch.no_grad():
-            output = classifier.module(blank)
-    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"the model does not accept an input of {tuple(blank.shape)} (batch, channels, "
-            f"height, width): {reason}. Correct [model.preprocess]."
-        ) from None
-    classifier.logits(output)
+def _try(classifier: Classifier, path: Path) -> None:
+    # An exported program may have its batch fixed to the size that it was traced with.
+    for batch in (1, 2):
+        shape = (batch, classifier.channels, *classifier.input_size)
+        try:
+            with torch.no_grad():
+                output = classifier.module(torch.zeros(shape, device=classifier.device))
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(
+                f"{path}: the model does not accept an input of {shape} (batch, channels, "
+                f"height, width): {reason}. Correct [model.preprocess], or export the model "
+                "with a dynamic batch."
+            ) from error
+        try:
+            classifier.logits(output)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
 
 
 def describe(classifier: Classifier) -> dict[str, Any]:

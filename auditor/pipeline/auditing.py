@@ -28,7 +28,7 @@ from auditor.pipeline.loading import Loaded, Loader
 from auditor.pipeline.provenance import provenance, weights_sha256
 from auditor.pipeline.rows import measure, schema, table
 from auditor.store import SCHEMA_VERSION, Run, Shard, Writer, open_run
-from auditor.types import PREDICTED_STATUSES, CaseStatus
+from auditor.types import PREDICTED_STATUSES, SUBJECT, CaseStatus
 
 SHARD = 256
 """Cases in a shard: what a crash can lose. Batches never cross its border, so that a
@@ -53,7 +53,7 @@ class Settings:
     workers: int = 0
     """Threads that decode images; 0 for one a core, at most 8."""
     batch_size: int = 32
-    """At most 256."""
+    """More than 256 counts as 256."""
     fresh: bool = False
     """Throw an unfinished run of that name away instead of continuing it."""
     strict: bool = False
@@ -284,6 +284,8 @@ def _write(
         needed = "label correct status flag cue evidence".split()
         needed += [f"attribute.{name}" for name in work.attributes]
         needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "p")]
+        judged = (SUBJECT, *roles.cues)
+        needed += [f"{column}.{region}" for region in judged for column in ("mass", "area")]
         cases = pq.read_table(folder / "cases.parquet", columns=needed).to_pandas()
         counts = _counts(cases)
         if not counts["judged"]:
@@ -348,8 +350,8 @@ def _layer_info(layer: Layer) -> dict[str, Any]:
 def _check(classifier: Classifier, dataset: Dataset, settings: Settings, method: str) -> None:
     if method not in METHODS:
         raise AuditorError(f"audit.method {method!r} is not known; choose {', '.join(METHODS)}.")
-    if not 1 <= settings.batch_size <= SHARD:
-        raise AuditorError(f"--batch-size is {settings.batch_size}; give 1 to {SHARD}.")
+    if settings.batch_size < 1:
+        raise AuditorError(f"--batch-size is {settings.batch_size}; give 1 or more.")
     if settings.limit is not None and settings.limit < 1:
         raise AuditorError(f"--limit is {settings.limit}; give 1 or more.")
     classifier.check_labels(dataset.labels, dataset.config.path)

@@ -82,28 +82,26 @@ def finetune(
     generator = np.random.default_rng(settings.seed)
     images = _Images(dataset, classifier.preprocess, settings.batch_size)
 
+    total = settings.epochs * (len(train) + len(validation))
+    counted = _Counter(total, progress)
+
+    def step(chosen: NDArray[np.int64], pixels: NDArray[np.uint8]) -> float:
+        inputs = _flipped(classifier.inputs(pixels), generator)
+        optimiser.zero_grad()
+        loss = _loss(module(inputs), torch.from_numpy(labels[chosen]).to(device))
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        counted.add(len(chosen))
+        return loss.item()
+
     best, kept = None, module.state_dict()
-    done, total = 0, settings.epochs * (len(train) + len(validation))
     for number in range(1, settings.epochs + 1):
         # A frozen trunk keeps its batch statistics as well.
         module.train(settings.trunk == "whole")
-        losses = []
-        for chosen, pixels in images(generator.permutation(train)):
-            inputs = _flipped(classifier.inputs(pixels), generator)
-            target = torch.from_numpy(labels[chosen]).to(device)
-            optimiser.zero_grad()
-            loss = _loss(module(inputs), target)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
-            done += len(chosen)
-            if progress:
-                progress(done, total)
+        losses = [step(*batch) for batch in images(generator.permutation(train))]
         accuracy = _accuracy(classifier, images(validation), labels)
-        done += len(validation)
-        if progress:
-            progress(done, total)
+        counted.add(len(validation))
         epoch = Epoch(number, settings.epochs, float(np.mean(losses)), accuracy)
         if report:
             report(epoch)
@@ -130,6 +128,20 @@ def finetune(
         ),
     )
     return best
+
+
+@dataclass
+class _Counter:
+    """Images done so far, told to whoever shows them."""
+
+    total: int
+    tell: Callable[[int, int], None] | None
+    done: int = 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        if self.tell:
+            self.tell(self.done, self.total)
 
 
 def _start(config: Config, architecture: str, outputs: int) -> tuple[nn.Module, dict[str, bool]]:
