@@ -41,7 +41,8 @@ def positive_share(maps: Floats) -> F64:
 
 def area(coverage: Floats) -> F64:
     """The share of the model's input that each region fills: [cases, regions], 0..1."""
-    return np.asarray(coverage, dtype=np.float64).mean(axis=(-2, -1))
+    shares: F64 = np.asarray(coverage, dtype=np.float64).mean(axis=(-2, -1))
+    return shares
 
 
 def mass(maps: Floats, coverage: Floats) -> F64:

@@ -26,6 +26,9 @@ from auditor.models.operators import torchvision
 # Before any peer imports torchvision by itself, which fails beside a CPU-only torch.
 torchvision()
 
+# The networks are tiny, and threads that wait for each other on shared cores cost most.
+torch.set_num_threads(1)
+
 HEIGHT, WIDTH, COUNT = 32, 40, 12
 RED, BLUE = (200, 10, 30), (30, 10, 200)
 

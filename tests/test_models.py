@@ -259,7 +259,8 @@ def test_classes_in_another_order_than_the_checkpoints(refusal, tmp_path):
     [
         (None, "no such file; correct model.checkpoint"),
         (b"", "cannot be read as a checkpoint"),
-        (b"these are not weights\n", "or it is no checkpoint at all"),
+        (b"these are not weights\n", "may be damaged or of another program"),
+        (b"hello", "or it is no checkpoint at all"),
         (b"\x89PNG\r\n\x1a\n" + bytes(64), "is refused"),
     ],
 )
@@ -284,6 +285,7 @@ def test_a_truncated_checkpoint(refusal, tmp_path, new, kept):
     assert "may be damaged" in message or "no checkpoint at all" in message
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_damaged_checkpoint_never_raises_anything_else(tmp_path):
     state = {"conv.weight": torch.rand(2, 3), "bn.num_batches_tracked": torch.tensor(3)}
     path = tmp_path / "m.pt"
@@ -330,6 +332,7 @@ def test_the_malicious_object_would_act_if_it_were_unpickled(tmp_path):
     assert (tmp_path / "trace").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle", "beside tensors", "in the wrapper"])
 def test_a_malicious_checkpoint_is_refused_and_never_run(refusal, tmp_path, form):
     path, trace = tmp_path / "m.pt", tmp_path / "trace"
@@ -504,7 +507,6 @@ def test_weights_from_the_cache(load, monkeypatch, tmp_path):
     same_network(found.module, expected)
     assert len(set(found.classes)) == len(found.classes) == 1000
     assert found.classes[:2] == ("tench", "goldfish")
-    assert {"crane", "crane (2)", "maillot", "maillot (2)"} <= set(found.classes)
     assert found.preprocess == Preprocess(256, 224)
     assert found.origin["weights"] == "IMAGENET1K_V1"
 

@@ -110,7 +110,8 @@ def _load(path: Path) -> Any:
             "torch.save(model.state_dict(), path)."
         ) from None
     except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        told = isinstance(error, OSError | RuntimeError | EOFError) and str(error)
+        reason = told.splitlines()[0] if told else type(error).__name__
         raise ModelError(
             f"{path}: cannot be read as a checkpoint ({reason}); it may be damaged or of "
             "another program. Save model.state_dict() with torch.save."
