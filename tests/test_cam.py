@@ -99,6 +99,37 @@ def test_margin_map_is_complete_on_a_pooled_network() -> None:
     torch.testing.assert_close(found.maps[:, 2].sum((1, 2)), (margin - bias).detach())
 
 
+def test_margin_map_is_complete_on_a_real_architecture() -> None:
+    torch.manual_seed(11)
+    model = torchvision().models.get_model("shufflenet_v2_x0_5", weights=None, num_classes=5)
+    images, labels = torch.randn(6, 3, 96, 64), torch.arange(6) % 5
+    with inspected(model):
+        found = explain(
+            model, same, Layer("conv5", "NCHW", (3, 2)), images, labels, METHODS["gradcam"]
+        )
+    rows = torch.arange(6)
+    margin = found.logits[rows, found.predicted] - found.logits[rows, found.contrast]
+    bias = (model.fc.bias[found.predicted] - model.fc.bias[found.contrast]).detach()
+    # Summed over cells, α·A is w·mean(A): everything of the margin but the bias.
+    torch.testing.assert_close(found.maps[:, 2].sum((1, 2)), margin - bias, atol=1e-5, rtol=1e-4)
+
+
+def test_all_maps_come_from_one_forward_pass() -> None:
+    model = Pooled(4, 3)
+    calls: list[int] = []
+    model.conv.register_forward_hook(lambda *_: calls.append(1))
+    with inspected(model):
+        explain(
+            model,
+            same,
+            Layer("conv", "NCHW", (4, 5)),
+            torch.randn(2, 3, 4, 5),
+            torch.tensor([0, 1]),
+            METHODS["gradcam"],
+        )
+    assert len(calls) == 1
+
+
 def test_contrast_is_the_label_for_an_error_and_the_runner_up_otherwise() -> None:
     model = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     nn.init.eye_(model[0].weight[:, :, 0, 0].data)

@@ -250,6 +250,17 @@ def _shares(cases: pd.DataFrame, regions: Sequence[str]) -> list[Finding]:
 
 def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
     findings = []
+    if not (cases["status"] == "ok").any():
+        findings.append(
+            Finding(
+                "no_regions",
+                "warning",
+                "In no case could a map be compared with regions. Name the annotated subject and "
+                "cues in [regions], or look at the statuses below for what spoiled them.",
+                value=0.0,
+                n=len(cases),
+            )
+        )
     spoiled = cases.loc[cases["status"] != "ok", "status"].value_counts()
     for status, count in sorted(spoiled.items()):
         findings.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -131,8 +132,9 @@ class _Work:
             2 * self.settings.batch_size,
         )
         # One stream over all shards: the next one's images are decoded meanwhile.
-        cases = loader(int(p) for number in missing for p in self.shards[number])
-        with inspected(self.classifier.module):
+        stream = loader(int(p) for number in missing for p in self.shards[number])
+        # Closed at once when anything goes wrong, so that no thread reads on.
+        with inspected(self.classifier.module), closing(stream) as cases:
             for number in missing:
                 parts: list[Shard] = []
                 left = len(self.shards[number])

@@ -7,7 +7,7 @@ threads are enough, and nothing has to be copied between processes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ class Loader:
     ahead: int
     """Most cases decoded and not yet taken; bounds the memory."""
 
-    def __call__(self, positions: Iterable[int]) -> Iterator[Loaded]:
+    def __call__(self, positions: Iterable[int]) -> Generator[Loaded, None, None]:
         """Yield the cases at `positions`, in that order."""
         waiting: deque[Future[Loaded]] = deque()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="auditor-load") as pool:
