@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
-import torch
 
 from auditor.errors import ModelError
 from auditor.models import operators
@@ -44,42 +44,59 @@ def test_torchvision_is_usable_in_a_fresh_interpreter():
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> object:
-    """`declare_missing` as a process calls it first."""
-    operators.declare_missing.cache_clear()
-    yield operators.declare_missing
-    operators.declare_missing.cache_clear()
+def imports(monkeypatch: pytest.MonkeyPatch):
+    """Lets a test say what importing torchvision does, in turn; counts declarations."""
+
+    def prepare(*outcomes: object) -> list[str]:
+        declared: list[str] = []
+        turns = iter(outcomes)
+
+        def import_module(name: str) -> object:
+            assert name == "torchvision"
+            outcome = next(turns)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(operators.importlib, "import_module", import_module)
+        monkeypatch.setattr(operators, "declare_operators", lambda: declared.append("declared"))
+        # What a failed import leaves behind is purged, so keep the real one out of reach.
+        for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
+            monkeypatch.delitem(sys.modules, name)
+        operators.torchvision.cache_clear()
+        return declared
+
+    yield prepare
+    operators.torchvision.cache_clear()
+    monkeypatch.undo()
+    operators.torchvision()
 
 
-def test_nothing_is_declared_where_the_compiled_library_loads(fresh, monkeypatch):
-    loaded: list[str] = []
-    monkeypatch.setattr(torch.ops, "load_library", loaded.append)
-    assert fresh() is None
-    assert fresh() is None
-    assert len(loaded) == 1
-    assert "torchvision" in loaded[0]
-    assert "_C" in loaded[0]
+MISSING = RuntimeError("operator torchvision::nms does not exist")
 
 
-def test_the_declaration_is_made_once(fresh, monkeypatch):
-    made: list[str] = []
+def test_nothing_is_declared_where_the_compiled_library_loads(imports):
+    # Declaring an operator that the library brings ends the process.
+    whole = types.ModuleType("torchvision")
+    declared = imports(whole)
+    assert operators.torchvision() is whole
+    assert declared == []
 
-    class Library:
-        def __init__(self, *names: str) -> None:
-            made.append("/".join(names))
 
-        def define(self, schema: str) -> None:
-            made.append(schema.partition("(")[0])
+def test_missing_operators_are_declared_and_the_import_repeated(imports, monkeypatch):
+    whole = types.ModuleType("torchvision")
+    declared = imports(MISSING, whole)
+    monkeypatch.setitem(sys.modules, "torchvision.extension", types.ModuleType("half"))
+    assert operators.torchvision() is whole
+    assert declared == ["declared"]
+    assert "torchvision.extension" not in sys.modules
 
-    def refused(path: str) -> None:
-        raise OSError(f"{path}: undefined symbol")
 
-    monkeypatch.setattr(torch.ops, "load_library", refused)
-    monkeypatch.setattr(torch.library, "Library", Library)
-    kept = fresh()
-    assert isinstance(kept, Library)
-    assert fresh() is kept  # a second declaration of an operator would raise
-    assert made == ["torchvision/FRAGMENT", "nms", "qnms"]
+def test_another_failure_of_the_import_is_not_hidden(imports):
+    declared = imports(RuntimeError("CUDA driver is too old"))
+    with pytest.raises(RuntimeError, match="too old"):
+        operators.torchvision()
+    assert declared == []
 
 
 def test_torchvision_that_cannot_be_imported(monkeypatch):

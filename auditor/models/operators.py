@@ -4,15 +4,15 @@ torchvision's wheels on PyPI are compiled against a CUDA build of torch. Beside 
 torch their library of compiled operators cannot be loaded, and `import torchvision` then
 fails, because it describes the shapes of operators that nobody has declared ("operator
 torchvision::nms does not exist", and in later releases `qnms`). Classification needs none
-of these operators: they serve detection. So, before torchvision is first imported, this
-module declares the missing names without an implementation; calling one still raises.
-Where the compiled library loads, nothing is declared.
+of these operators: they serve detection. So where the import fails in that way, this module
+declares the missing names without an implementation (calling one still raises) and imports
+again. Where the compiled library loads, nothing is declared: declaring beside it would end
+the process.
 """
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
+import importlib
 import sys
 from functools import cache
 from types import ModuleType
@@ -25,6 +25,7 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
+_SYMPTOM = "operator torchvision::"
 
 
 @cache
@@ -34,35 +35,29 @@ def torchvision() -> ModuleType:
     Every import of torchvision in Auditor comes through here. Raises `ModelError` if it is
     not installed.
     """
-    if "torchvision" not in sys.modules:
-        declare_missing()
     try:
-        import torchvision  # noqa: PLC0415 - only now can it be imported
+        return importlib.import_module("torchvision")
     except ImportError as error:
         raise ModelError(
             f"torchvision cannot be imported ({error}); install torchvision."
         ) from None
-    found: ModuleType = torchvision
-    return found
+    except RuntimeError as error:
+        # Tried first, and not decided by looking for the library: its file was called `_C`
+        # up to 0.29.0 and `_C_stable` since.
+        if _SYMPTOM not in str(error):
+            raise
+    declare_operators()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]  # what the failed import has left behind
+    return importlib.import_module("torchvision")
 
 
 @cache
-def declare_missing() -> torch.library.Library | None:
+def declare_operators() -> torch.library.Library:
     """Declare the operators that torchvision's compiled library would bring.
 
-    Returns what holds the declarations alive, or None where that library loads.
+    Returns what holds the declarations alive; the cache keeps it.
     """
-    spec = importlib.util.find_spec("torchvision")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    loader = (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES)
-    for folder in folders:
-        compiled = importlib.machinery.FileFinder(folder, loader).find_spec("_C")
-        if compiled is not None and compiled.origin is not None:
-            try:
-                torch.ops.load_library(compiled.origin)  # type: ignore[no-untyped-call]
-            except (ImportError, OSError):
-                continue
-            return None
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
         library.define(schema)  # type: ignore[no-untyped-call]
