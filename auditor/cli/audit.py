@@ -49,9 +49,18 @@ def audit(
     classifier = auditor.load_classifier(read)
     settings = auditor.Settings(limit, device, workers, batch_size, fresh, strict)
     finished = out.exists()
-    with progress_bar("Auditing", "images") as progress:
+    with (
+        progress_bar("Auditing", "images") as progress,
+        progress_bar("Judging", "images") as judging,
+    ):
         run = auditor.audit(
-            classifier, dataset, out, config=read, settings=settings, progress=progress
+            classifier,
+            dataset,
+            out,
+            config=read,
+            settings=settings,
+            progress=progress,
+            judging=judging,
         )
     if finished:
         name = printable(str(out))

@@ -13,9 +13,10 @@ import click
 
 @contextmanager
 def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that draws the bar.
+    """Yield a function of (done, total) that draws the bar, from its first call on.
 
-    Nothing is drawn where standard error is no terminal, except a line at the end.
+    The bar is closed when all is done. Where standard error is no terminal, nothing is
+    drawn but a line at the end.
     """
     bar: Any = None
     start, first, now, total = 0.0, 0, 0, 0
@@ -27,7 +28,7 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     def update(done: int, of: int) -> None:
         nonlocal bar, start, first, now, total
         if bar is None:
-            start, first, total = time.monotonic(), done, of
+            start, first, now, total = time.monotonic(), done, done, of
             bar = click.progressbar(
                 length=of,
                 label=label,
@@ -38,17 +39,22 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
             )
             bar.__enter__()
             bar.update(done)
-        elif done > now:
+        else:
             step, now = done - now, done
             bar.update(step, current_item=done)
-        now = done
+        if done >= of:
+            close()
+
+    def close() -> None:
+        nonlocal bar
+        if bar is not None:
+            bar.__exit__(None, None, None)
+            if not sys.stderr.isatty():
+                told = f"{label}: {now:,} of {total:,} {unit}, {rate():,.1f} a second"
+                click.echo(told, err=True)
+        bar = None
 
     try:
         yield update
     finally:
-        if bar is not None:
-            bar.__exit__(None, None, None)
-            if not sys.stderr.isatty():
-                click.echo(
-                    f"{label}: {now:,} of {total:,} {unit}, {rate():,.1f} a second", err=True
-                )
+        close()

@@ -69,12 +69,14 @@ def audit(
     config: Config | None = None,
     settings: Settings = Settings(),
     progress: Progress | None = None,
+    judging: Progress | None = None,
 ) -> Run:
     """Audit a classifier over a dataset and write the run `out`.
 
     An interrupted run of the same name and inputs is continued; a finished one with the
     same inputs is opened as it is. `config` adds its method, seed, expected accuracy and
-    hash. Raises `AuditorError`; KeyboardInterrupt passes through, with every finished
+    hash. `progress` hears of the maps that are made, `judging` of the second, quick way
+    through the cases, for what only the whole dataset can say. Raises `AuditorError`; KeyboardInterrupt passes through, with every finished
     shard kept.
     """
     out = Path(out)
@@ -90,7 +92,7 @@ def audit(
     work = _Work(classifier, dataset, layer, method, settings, positions)
     with Writer(out, identity, fresh=settings.fresh) as writer:
         work.compute(writer, progress or _silent)
-        _write(writer, work, identity, config, seed)
+        _write(writer, work, identity, config, seed, judging or _silent)
     return open_run(out)
 
 
@@ -271,16 +273,30 @@ class _Answer:
 
 
 def _write(
-    writer: Writer, work: _Work, identity: Mapping[str, Any], config: Config | None, seed: int
+    writer: Writer,
+    work: _Work,
+    identity: Mapping[str, Any],
+    config: Config | None,
+    seed: int,
+    judging: Progress,
 ) -> None:
     dataset = work.dataset
     roles = dataset.roles
     numbers = range(len(work.shards))
-    context = gather(map(writer.read, numbers), dataset.labels, roles, seed, THRESHOLDS)
+    total = 2 * len(work.positions)
+
+    def shards(before: int) -> Iterator[Shard]:
+        judging(before, total)
+        for number in numbers:
+            yield writer.read(number)
+            before += len(work.shards[number])
+            judging(before, total)
+
+    context = gather(shards(0), dataset.labels, roles, seed, THRESHOLDS)
 
     def chunks() -> Iterator[tuple[pa.Table, NDArray[np.float16]]]:
-        for number in numbers:
-            yield finished(writer.read(number), context, roles, THRESHOLDS)
+        for shard in shards(len(work.positions)):
+            yield finished(shard, context, roles, THRESHOLDS)
 
     def concluded(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         needed = "label correct status flag cue evidence".split()
