@@ -73,10 +73,12 @@ def untrained():
 
 
 class Doubtful(Warmth):
+    """Gives NaN for a black image."""
+
     def forward(self, images):
         logits = super().forward(images)
-        black = images.amax((1, 2, 3)) == 0
-        return torch.where(black[:, None] & (len(images) > 0), logits / 0.0, logits)
+        brightest = images.amax((1, 2, 3))[:, None]
+        return logits + torch.where(brightest == 0, torch.nan, 0.0)
 
 
 def doubtful():

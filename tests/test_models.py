@@ -260,7 +260,7 @@ def test_classes_in_another_order_than_the_checkpoints(refusal, tmp_path):
         (None, "no such file; correct model.checkpoint"),
         (b"", "cannot be read as a checkpoint"),
         (b"these are not weights\n", "may be damaged or of another program"),
-        (b"hello", "or it is no checkpoint at all"),
+        (b"hello", "may be damaged or of another program"),
         (b"\x89PNG\r\n\x1a\n" + bytes(64), "is refused"),
     ],
 )
@@ -293,7 +293,7 @@ def test_a_damaged_checkpoint_never_raises_anything_else(tmp_path):
     for new in (True, False):
         torch.save(state, path, _use_new_zipfile_serialization=new)
         whole = np.frombuffer(path.read_bytes(), np.uint8)
-        for _ in range(150):
+        for _ in range(60):
             damaged = whole.copy()
             places = random.integers(0, len(whole), random.integers(1, 20))
             damaged[places] = random.integers(0, 256, len(places))

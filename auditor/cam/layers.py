@@ -215,7 +215,8 @@ def _stimuli(shape: tuple[int, int, int], device: torch.device) -> tuple[Tensor,
 def _reached(module: nn.Module, to_logits: ToLogits, layer: Layer, images: Tensor) -> bool:
     """Whether the logits have a gradient through the layer's cells."""
     gradients = _mixed_gradients(module, to_logits, layer, images)
-    return any(bool(gradient.abs().sum() > 0) for _, gradient in gradients)
+    # NaN counts as a gradient: such cases are recorded one by one later.
+    return any(bool(gradient.abs().sum() != 0) for _, gradient in gradients)
 
 
 def _followed(

@@ -75,8 +75,6 @@ def _from_torchvision(model: ModelConfig, checkpoint: Checkpoint | None, path: P
         module, weights = load_pretrained(architecture, model.weights)
         classes = model.classes or tuple(weights.meta["categories"])
         default = preset(architecture, weights)
-        # ImageNet has two cranes and two maillots; a class list names each class once.
-        classes = _distinct(classes)
     else:
         raise ModelError(
             f"{path}: [model] gives neither checkpoint nor weights, so {architecture} would be "
@@ -273,15 +271,6 @@ def _origin(model: ModelConfig, **given: Any) -> dict[str, Any]:
     if model.weights is not None:
         origin["weights"] = model.weights
     return origin
-
-
-def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
-    seen: dict[str, int] = {}
-    names = []
-    for name in classes:
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return tuple(names)
 
 
 def _try(classifier: Classifier, path: Path) -> None:

@@ -76,8 +76,8 @@ def audit(
     An interrupted run of the same name and inputs is continued; a finished one with the
     same inputs is opened as it is. `config` adds its method, seed, expected accuracy and
     hash. `progress` hears of the maps that are made, `judging` of the second, quick way
-    through the cases, for what only the whole dataset can say. Raises `AuditorError`; KeyboardInterrupt passes through, with every finished
-    shard kept.
+    through the cases, for what only the whole dataset can say. Raises `AuditorError`;
+    KeyboardInterrupt passes through, with every finished shard kept.
     """
     out = Path(out)
     method, seed = (config.audit.method, config.audit.seed) if config else ("gradcam", 0)
@@ -393,7 +393,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta", say, holds no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise AuditorError(
