@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from auditor import values
 from auditor.errors import ConfigurationError
 from auditor.geometry import INTERPOLATIONS, Preprocess
 from auditor.regions import RegionRoles
@@ -181,15 +182,15 @@ class _Reader:
         get = self.getter(table, "dataset.")
         return DatasetConfig(
             path=get("path", self.a_path),
-            format=get("format", _string),
-            label=get("label", _string, "label"),
-            attributes=get("attributes", _strings, ()),
-            split=get("split", _string, None),
+            format=get("format", values.string),
+            label=get("label", values.string, "label"),
+            attributes=get("attributes", values.strings, ()),
+            split=get("split", values.string, None),
             image_root=get("image_root", self.a_path, None),
             masks=get("masks", self.a_path, None),
-            cluster=get("cluster", _string, None),
-            columns=get("columns", _string_table, {}),
-            mask_frame=get("mask_frame", _one_of("auto", "stored", "displayed"), "auto"),
+            cluster=get("cluster", values.string, None),
+            columns=get("columns", values.string_table, {}),
+            mask_frame=get("mask_frame", values.one_of("auto", "stored", "displayed"), "auto"),
         )
 
     def regions(self, table: dict[str, Any]) -> RegionRoles:
@@ -197,12 +198,12 @@ class _Reader:
         self.refuse_unknown(table, keys, "regions.")
         get = self.getter(table, "regions.")
         roles = RegionRoles(
-            subject=get("subject", _strings, ()),
-            cues=get("cues", _strings, ()),
-            rest=get("rest", _one_of("background", "unannotated"), "unannotated"),
-            subject_by_label=get("subject_by_label", _strings_table, {}),
-            precedence=get("precedence", _one_of("cues", "subject"), "cues"),
-            index=get("index", _index_table, {}),
+            subject=get("subject", values.strings, ()),
+            cues=get("cues", values.strings, ()),
+            rest=get("rest", values.one_of("background", "unannotated"), "unannotated"),
+            subject_by_label=get("subject_by_label", values.strings_table, {}),
+            precedence=get("precedence", values.one_of("cues", "subject"), "cues"),
+            index=get("index", values.index_table, {}),
         )
         if roles.subject and roles.subject_by_label:
             raise self.error(
@@ -237,15 +238,15 @@ class _Reader:
         self.refuse_unknown(table, set(keys), "model.")
         get = self.getter(table, "model.")
         model = ModelConfig(
-            architecture=get("architecture", _string, None),
-            factory=get("factory", _string, None),
+            architecture=get("architecture", values.string, None),
+            factory=get("factory", values.string, None),
             file=get("file", self.a_path, None),
             checkpoint=get("checkpoint", self.a_path, None),
-            weights=get("weights", _string, None),
-            classes=get("classes", _strings, ()),
-            layer=get("layer", _string, "auto"),
-            threshold=get("threshold", _between(0, 1), None),
-            expected_accuracy=get("expected_accuracy", _between(0, 1), None),
+            weights=get("weights", values.string, None),
+            classes=get("classes", values.strings, ()),
+            layer=get("layer", values.string, "auto"),
+            threshold=get("threshold", values.between(0, 1), None),
+            expected_accuracy=get("expected_accuracy", values.between(0, 1), None),
             preprocess=self.preprocess(self.table(table, "preprocess", "model.")),
         )
         given = [k for k in ("architecture", "factory", "file") if getattr(model, k) is not None]
@@ -274,27 +275,27 @@ class _Reader:
         self.refuse_unknown(table, keys, "model.preprocess.")
         get = self.getter(table, "model.preprocess.")
         return PreprocessConfig(
-            resize=get("resize", _side_or_size, None),
-            crop=get("crop", _crop, None),
-            mean=get("mean", _numbers, None),
-            std=get("std", _positive_numbers, None),
-            interpolation=get("interpolation", _one_of(*INTERPOLATIONS), None),
-            pad=get("pad", _pad, None),
+            resize=get("resize", values.side_or_size, None),
+            crop=get("crop", values.crop, None),
+            mean=get("mean", values.numbers, None),
+            std=get("std", values.positive_numbers, None),
+            interpolation=get("interpolation", values.one_of(*INTERPOLATIONS), None),
+            pad=get("pad", values.pad, None),
         )
 
     def audit(self, table: dict[str, Any]) -> AuditConfig:
         self.refuse_unknown(table, {"method", "seed"}, "audit.")
         get = self.getter(table, "audit.")
         return AuditConfig(
-            method=get("method", _string, "gradcam"), seed=get("seed", _whole_number, 0)
+            method=get("method", values.string, "gradcam"), seed=get("seed", values.whole_number, 0)
         )
 
     def evidence(self, table: dict[str, Any]) -> EvidenceConfig:
         self.refuse_unknown(table, {"cases", "donors"}, "evidence.")
         get = self.getter(table, "evidence.")
         return EvidenceConfig(
-            cases=get("cases", _evidence_cases, "suspects"),
-            donors=get("donors", _string_table, {}),
+            cases=get("cases", values.evidence_cases, "suspects"),
+            donors=get("donors", values.string_table, {}),
         )
 
     def finetune(self, table: dict[str, Any]) -> FinetuneConfig:
@@ -303,12 +304,12 @@ class _Reader:
         get = self.getter(table, "finetune.")
         return FinetuneConfig(
             start=get("start", self.a_path, None),
-            trunk=get("trunk", _one_of("whole", "frozen"), "whole"),
-            epochs=get("epochs", _positive_whole_number, 5),
-            learning_rate=get("learning_rate", _between(0, 1), 0.001),
-            batch_size=get("batch_size", _positive_whole_number, 32),
-            validation=get("validation", _between(0, 1), 0.2),
-            seed=get("seed", _whole_number, 0),
+            trunk=get("trunk", values.one_of("whole", "frozen"), "whole"),
+            epochs=get("epochs", values.positive_whole_number, 5),
+            learning_rate=get("learning_rate", values.between(0, 1), 0.001),
+            batch_size=get("batch_size", values.positive_whole_number, 32),
+            validation=get("validation", values.between(0, 1), 0.2),
+            seed=get("seed", values.whole_number, 0),
         )
 
     # -- reading --------------------------------------------------------------------------
@@ -329,7 +330,7 @@ class _Reader:
                 return default
             try:
                 return convert(table[key])
-            except _Unusable as unusable:
+            except values.Unusable as unusable:
                 raise self.error(
                     f"{prefix}{key}", f"is {table[key]!r}", f"give {unusable}"
                 ) from None
@@ -349,126 +350,10 @@ class _Reader:
 
     def a_path(self, value: Any) -> Path:
         try:
-            return (self.path.parent / Path(_string(value)).expanduser()).resolve()
+            return (self.path.parent / Path(values.string(value)).expanduser()).resolve()
         except (RuntimeError, ValueError) as error:  # no such user's home; a null character
-            raise _Unusable(f"a path ({error})") from None
+            raise values.Unusable(f"a path ({error})") from None
 
     def error(self, key: str, what: str, remedy: str) -> ConfigurationError:
         end = "" if remedy.endswith("?") else "."
         return ConfigurationError(f"{self.path}: {key} {what}; {remedy}{end}")
-
-
-class _Unusable(Exception):
-    """Says what would have been usable."""
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise _Unusable("a string that is not empty")
-    return value
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
-        raise _Unusable('a list of strings, such as ["face", "hair"]')
-    if len(set(value)) != len(value):
-        raise _Unusable("a list in which every name stands once")
-    return tuple(value)
-
-
-def _string_table(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise _Unusable("a table of strings")
-    return dict(value)
-
-
-def _strings_table(value: Any) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, dict):
-        raise _Unusable('a table of lists, such as { trousers = ["pants", "jeans"] }')
-    return {key: _strings(names) for key, names in value.items()}
-
-
-def _index_table(value: Any) -> dict[int, str]:
-    if not isinstance(value, dict) or not all(
-        k.isdecimal() and int(k) <= 65535 and isinstance(v, str) and v for k, v in value.items()
-    ):
-        raise _Unusable('a table from pixel values to names, such as 13 = "face"')
-    return {int(k): v for k, v in value.items()}
-
-
-def _whole_number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _Unusable("a whole number, 0 or more")
-    return value
-
-
-def _positive_whole_number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _Unusable("a whole number, 1 or more")
-    return value
-
-
-def _between(low: float, high: float) -> Callable[[Any], float]:
-    def convert(value: Any) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not low < value < high:
-            raise _Unusable(f"a number between {low} and {high}, both excluded")
-        return float(value)
-
-    return convert
-
-
-def _one_of(*words: str) -> Callable[[Any], Any]:
-    def convert(value: Any) -> str:
-        if value not in words:
-            raise _Unusable("one of " + ", ".join(f'"{word}"' for word in words))
-        return str(value)
-
-    return convert
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    if (
-        not isinstance(value, list)
-        or len(value) not in (1, 3)
-        or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
-        or not all(-1e6 < v < 1e6 for v in value)  # neither nan nor inf, which TOML can say
-    ):
-        raise _Unusable("a list of three numbers, or of one for a grey-scale model")
-    return tuple(float(v) for v in value)
-
-
-def _positive_numbers(value: Any) -> tuple[float, ...]:
-    numbers = _numbers(value)
-    if min(numbers) <= 0:
-        raise _Unusable("numbers above 0")
-    return numbers
-
-
-def _side_or_size(value: Any) -> int | Size:
-    if isinstance(value, list) and len(value) == 2:
-        return (_positive_whole_number(value[0]), _positive_whole_number(value[1]))
-    if isinstance(value, list):
-        raise _Unusable("the shorter side in pixels, or [height, width]")
-    return _positive_whole_number(value)
-
-
-def _crop(value: Any) -> int | Size | Literal[False]:
-    return False if value is False else _side_or_size(value)
-
-
-def _pad(value: Any) -> int | Literal["square"]:
-    if value == "square":
-        return "square"
-    try:
-        return _whole_number(value)
-    except _Unusable:
-        raise _Unusable('a number of pixels, or "square"') from None
-
-
-def _evidence_cases(value: Any) -> Any:
-    if value in ("suspects", "all"):
-        return value
-    try:
-        return _whole_number(value)
-    except _Unusable:
-        raise _Unusable('"suspects", "all" or a number of cases (0 for none)') from None

@@ -23,7 +23,7 @@ from PIL import Image
 import auditor
 from auditor.cli import commands
 from auditor.cli.text import json_text, printable
-from auditor.pipeline import auditing
+from auditor.pipeline import computing
 from auditor.store import Writer
 from tests.conftest import COUNT, HEIGHT, MODEL, RED, WIDTH, Outcome, Project
 
@@ -496,8 +496,8 @@ def test_an_interrupted_audit_keeps_its_shards_and_goes_on(
     project.write_rows(
         [row | {"id": f"{row['id']}-{turn}"} for turn in range(4) for row in project.rows()]
     )
-    monkeypatch.setattr(auditing, "SHARD", 20)  # 48 cases: shards of 20, 20 and 8
-    script = f"from auditor.pipeline import auditing; auditing.SHARD = 20; {SCRIPT[-1]}"
+    monkeypatch.setattr(computing, "SHARD", 20)  # 48 cases: shards of 20, 20 and 8
+    script = f"from auditor.pipeline import computing; computing.SHARD = 20; {SCRIPT[-1]}"
     run, part = project.folder / "run", project.folder / "run.part"
     process = subprocess.Popen(
         [*SCRIPT[:2], script, "audit", str(project.config), "--out", str(run), "--batch-size", "4"],

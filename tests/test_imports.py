@@ -25,6 +25,7 @@ LAYERS = {
     "measures": 1,
     "regions": 1,
     "statistics": 1,
+    "values": 1,
     "store": 1,
     "cam": 2,
     "datasets": 2,

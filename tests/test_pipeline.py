@@ -20,7 +20,7 @@ from torch import Tensor
 import auditor
 from auditor.configuration import DatasetConfig
 from auditor.errors import AuditorError, CaseError, RunError
-from auditor.pipeline import auditing
+from auditor.pipeline import auditing, computing
 from tests.colours import HEIGHT, WIDTH, Mean, classifier, draw, write_dataset
 
 ROLES = auditor.RegionRoles(subject=("thing",), cues=("cue",), rest="background")
@@ -38,7 +38,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auditing, "SHARD", 16)
+    monkeypatch.setattr(computing, "SHARD", 16)
 
 
 def same_run(left: auditor.Run, right: auditor.Run, tolerance: float = 0) -> None:
@@ -196,10 +196,10 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import auditor
-from auditor.pipeline import auditing
+from auditor.pipeline import computing
 from tests.colours import classifier
 from tests.test_pipeline import open_colours
-auditing.SHARD = 16
+computing.SHARD = 16
 def slow(done, total):
     print(done, flush=True)
     time.sleep(0.02)

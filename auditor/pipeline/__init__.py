@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.pipeline.auditing import SHARD, Progress, Settings, audit
+from auditor.pipeline.auditing import audit
+from auditor.pipeline.computing import SHARD, Progress, Settings
 
 __all__ = ["SHARD", "Progress", "Settings", "audit"]
