@@ -97,16 +97,20 @@ def test_errors_on_a_moving_cue_are_queued_and_others_not(colours: Path, tmp_pat
     assert len(errors) > 20
     # Other images' cues lie elsewhere, and rarely cover this one's.
     assert (errors["p.cue"] <= 0.05).mean() > 0.6
+    # All of an error's margin lies on its cue: the best that a map could do.
+    assert errors["p.cue"].tolist() == pytest.approx(errors["best_p.cue"].tolist())
     queued = errors["evidence"] == "attention"
     assert (queued == (errors["p.cue"] <= 0.05)).all()
     assert (errors.loc[queued, "flag"] == "spurious_error").all()
     assert (errors.loc[queued, "cue"] == "cue").all()
     assert errors["severity"].isna().all()
-    assert (errors.loc[~queued, "evidence"] == "unsupported").all()
+    # Where two other images have their cue at the same place, no map could be told apart.
+    assert (errors.loc[~queued, "evidence"] == "untestable").all()
     assert run.cases.query("correct == True")["evidence"].isna().all()
     assert errors.loc[queued, "stability"].between(0, 1).all()
     (finding,) = [f for f in run.findings if f["kind"] == "attention"]
-    assert (finding["n"], finding["value"]) == (len(errors), queued.mean())
+    assert (finding["n"], finding["value"]) == (queued.sum(), 1)
+    assert f"{(~queued).sum()} further errors could not be tested" in finding["text"]
     assert finding["severity"] == "notice"
 
 
@@ -125,6 +129,11 @@ def test_p_value_by_recomputation(colours: Path, tmp_path: Path) -> None:
         assert cases["margin_excess.cue"][row] == pytest.approx(excess[row], abs=1e-3)
         reached = (excess[others] >= excess[row] - 1e-9).sum()
         assert cases["p.cue"][row] == pytest.approx((1 + reached) / (1 + others.sum()))
+        # The same for a map that is spread over the cue alone.
+        mass = (cells[row] / cells[row].sum() * cells).sum((1, 2))
+        excess = (mass - cells.mean((1, 2))) / (1 - cells.mean((1, 2)))
+        reached = (excess[others] >= excess[row] - 1e-9).sum()
+        assert cases["best_p.cue"][row] == pytest.approx((1 + reached) / (1 + others.sum()))
 
 
 def test_maps_are_stored_raw_beside_their_scale(colours: Path, tmp_path: Path) -> None:
@@ -478,14 +487,15 @@ def test_findings_recompute_from_the_cases(colours: Path, tmp_path: Path) -> Non
     found = {f["kind"]: f for f in run.findings if f["kind"] not in ("worst_group", "mass")}
     assert found["accuracy"]["value"] == cases["correct"].mean()
     assert found["attention_cue"]["value"] == (cases["cue"] == "cue").sum() / (
-        cases.query("correct == False")["p.cue"].notna().sum()
+        (cases.query("correct == False")["best_p.cue"] <= 0.05).sum()
     )
     shares = [f for f in run.findings if f["kind"] == "mass"]
     for finding, region in zip(shares, ("subject", "cue"), strict=True):
         measured = cases.query(finding["query"], engine="python")[f"mass.{region}"]
         assert finding["value"] == pytest.approx(measured.mean())
         assert finding["n"] == len(measured)
-        assert finding["threshold"] == pytest.approx(cases[f"area.{region}"].mean())
+        areas = cases.query(finding["query"], engine="python")[f"area.{region}"]
+        assert finding["threshold"] == pytest.approx(areas.mean())
     for finding in run.findings:
         if finding["kind"] == "worst_group":
             group = cases.query(finding["query"])
@@ -501,3 +511,27 @@ def test_by_group_and_unknown_groups(colours: Path, tmp_path: Path) -> None:
     assert (table.loc[big, "correct"] == 0).all()
     with pytest.raises(RunError, match=r"no group column 'colour'; it has label, size"):
         run.by_group(["colour"])
+
+
+def test_a_test_that_could_not_speak_is_untestable_and_not_a_clean_bill(tmp_path: Path) -> None:
+    # The cue lies at the same place in every image: no map could tell this one's apart.
+    path = write_dataset(tmp_path, 60, big_cues=0.5)
+    table = pd.read_csv(path)
+    for row in table.index:
+        label, other = ("red", "green") if row % 2 else ("green", "red")
+        cue = (other, 5, 3, 2, 3) if table["size"][row] == "big" else (other, 5, 3, 1, 2)
+        image, masks = draw({"subject": (label, row % 3, row % 7, 2, 2), "cue": cue})
+        image.save(tmp_path / f"{row:04d}.png")
+        for region, mask in masks.items():
+            Image.fromarray(mask).save(tmp_path / f"{row:04d}.{region}.png")
+    run = auditor.audit(classifier(), open_colours(path), tmp_path / "run")
+    errors = run.cases.query("correct == False")
+    assert len(errors) > 20
+    assert (errors["mass.cue"] == 1).all()
+    assert (errors["evidence"] == "untestable").all()
+    (finding,) = [f for f in run.findings if f["kind"] == "attention"]
+    assert finding["n"] == 0
+    assert finding["value"] is None
+    # What can be said all the same: where the evidence lies on average.
+    (share,) = [f for f in run.findings if f["kind"] == "mass" and "Cue" in f["text"]]
+    assert share["value"] == 1

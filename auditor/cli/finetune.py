@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -28,13 +29,14 @@ def finetune(config: Path, out: Path) -> None:
 
     read = auditor.read_config(config)
     dataset = auditor.open_dataset(read)
-    epochs: list[Epoch] = []
-    with progress_bar("Training", "images") as progress:
-        best = train(read, dataset, out, epochs.append, progress)
-    for epoch in epochs:
-        kept = "  ← kept" if epoch == best else ""
+
+    def tell(epoch: Epoch) -> None:
+        # On its own line below the bar, where a terminal shows one.
         click.echo(
-            f"epoch {epoch.number}/{epoch.of}  loss {epoch.loss:.3f}  "
-            f"validation accuracy {epoch.accuracy:.1%}{kept}"
+            f"{chr(10) if sys.stderr.isatty() else ''}epoch {epoch.number}/{epoch.of}  "
+            f"loss {epoch.loss:.3f}  validation accuracy {epoch.accuracy:.1%}"
         )
-    click.echo(f"Wrote {out}")
+
+    with progress_bar("Training", "images") as progress:
+        best = train(read, dataset, out, tell, progress)
+    click.echo(f"Wrote {out}, as it was after epoch {best.number}")

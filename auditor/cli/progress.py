@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,12 +30,13 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         nonlocal bar, start, first, now, total
         if bar is None:
             start, first, now, total = time.monotonic(), done, done, of
+            shown = sys.stderr.isatty()
             bar = click.progressbar(
                 length=of,
                 label=label,
                 show_pos=True,
                 show_percent=False,
-                file=sys.stderr,
+                file=sys.stderr if shown else io.StringIO(),
                 item_show_func=lambda _: f"{rate():,.1f} {unit}/s" if now > first else None,
             )
             bar.__enter__()

@@ -47,13 +47,14 @@ def print_summary(run: Run) -> None:
     for finding in run.findings:
         mark, colour = _MARKS[finding["severity"]]
         click.echo(click.style(f" {mark} ", fg=colour, bold=True) + _wrapped(finding["text"]))
-    _print_groups(run)
+    attributes = run.info["attributes"]
+    for by in [["label", name] for name in attributes] or [["label"]]:
+        _print_groups(run, by)
     _print_queue(run)
     click.echo()
 
 
-def _print_groups(run: Run) -> None:
-    by = ["label", *run.info["attributes"]]
+def _print_groups(run: Run, by: list[str]) -> None:
     table = run.by_group(by)
     click.secho(f"\nAccuracy by {printable(' × '.join(by))}", bold=True)
     ordered = table.sort_values(["accuracy", "n"], na_position="last")

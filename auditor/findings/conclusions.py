@@ -51,7 +51,7 @@ def conclude(
     """The findings of a run, warnings first, in a fixed order.
 
     `cases` needs `label`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
-    `status.<cue>`, `p.<cue>`, `attribute.<name>`, and `mass.<region>` and `area.<region>`
+    `status.<cue>`, `best_p.<cue>`, `attribute.<name>`, and `mass.<region>` and `area.<region>`
     of the subject and the cues.
     """
     findings = [
@@ -148,7 +148,7 @@ def _worst_group(cases: pd.DataFrame, attributes: Sequence[str]) -> list[Finding
                 f": {told}, {worst['correct']} of {worst['judged']} ({worst['accuracy']:.1%}, "
                 f"95 % interval {worst['low']:.1%} to {worst['high']:.1%})"
                 + (", imprecise" if worst["precision"] == "imprecise" else "")
-                + (f"; {few} groups under {COUNTS_ONLY} cases have no rate." if few else "."),
+                + (f"; groups under {COUNTS_ONLY} cases, without a rate: {few}." if few else "."),
                 value=float(worst["accuracy"]),
                 low=float(worst["low"]),
                 high=float(worst["high"]),
@@ -165,21 +165,26 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
     queued = int((tested["evidence"] == "attention").sum())
     n = len(tested)
     findings = []
+    p = more_than_chance(queued, n, thresholds.alpha)
+    unusual = p is not None and p <= thresholds.alpha
     if cues and len(errors):
         untestable = len(errors) - n
-        p = more_than_chance(queued, n, thresholds.alpha)
         rate = wilson(queued, n)
-        unusual = p is not None and p <= thresholds.alpha
-        text = (
-            f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
-            "regions of other images of the class would explain"
+        untold = (
+            "no cue is measurable there, or other images have theirs at the same place, so that "
+            "no map could tell"
         )
         if n:
-            text += (
-                f"; about {thresholds.alpha * n:.1f} would by chance alone "
-                f"(p = {_p(p)} that chance gives so many)"
+            text = (
+                f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
+                f"regions of other images of the class would explain; about "
+                f"{thresholds.alpha * n:.1f} would by chance alone (p = {_p(p)} that chance gives "
+                "so many)."
             )
-        text += f". {untestable} further errors could not be tested." if untestable else "."
+            if untestable:
+                text += f" {untestable} further errors could not be tested: {untold}."
+        else:
+            text = f"None of {untestable} errors could be tested for attention: {untold}."
         findings.append(
             Finding(
                 "attention",
@@ -195,13 +200,13 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
         )
     for cue in cues:
         on_cue = int((tested["cue"] == cue).sum())
-        with_p = int(tested[f"p.{cue}"].notna().sum())
+        with_p = int((tested[f"best_p.{cue}"] <= thresholds.alpha).sum())
         if on_cue:
             rate = wilson(on_cue, with_p)
             findings.append(
                 Finding(
                     "attention_cue",
-                    "notice",
+                    "notice" if unusual else "info",
                     f"Cue {cue!r}: {on_cue} of {with_p} errors tested on it are queued for a "
                     "person to look at.",
                     value=on_cue / with_p,
@@ -223,9 +228,10 @@ def _shares(cases: pd.DataFrame, regions: Sequence[str]) -> list[Finding]:
         right = measured.loc[measured["correct"] == True, f"mass.{region}"]  # noqa: E712
         if errors.empty and right.empty:
             continue
-        chance = float(measured[f"area.{region}"].mean())
+        area = measured[f"area.{region}"]
         parts = [
-            f"{values.mean():.1%} on {what} (n = {len(values)})"
+            f"{values.mean():.1%} on {what} (chance, its area, {area[values.index].mean():.1%}; "
+            f"n = {len(values)})"
             for values, what in ((errors, "errors"), (right, "correct cases"))
             if len(values)
         ]
@@ -235,13 +241,12 @@ def _shares(cases: pd.DataFrame, regions: Sequence[str]) -> list[Finding]:
                 "mass",
                 "info",
                 f"{'Subject' if region == 'subject' else f'Cue {region!r}'}: mean share of the "
-                f"predicted class's map {', '.join(parts)}; chance, its mean area, is "
-                f"{chance:.1%}.",
+                f"predicted class's map {', '.join(parts)}.",
                 value=float(errors.mean()) if len(errors) else None,
                 low=interval[0] if interval else None,
                 high=interval[1] if interval else None,
                 n=len(errors),
-                threshold=chance,
+                threshold=float(area[errors.index].mean()) if len(errors) else None,
                 query=f"correct == False and `mass.{region}`.notna()",
             )
         )
@@ -277,17 +282,28 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
     for cue in cues:
         counts = cases[f"status.{cue}"].value_counts()
         usable = int(counts.get("ok", 0))
-        told = ", ".join(f"{count} {status}" for status, count in counts.items() if status != "ok")
-        if usable == 0:
-            findings.append(
-                Finding(
-                    "cue_unseen",
-                    "warning",
-                    f"Cue {cue!r} could be measured in no case ({told or 'no regions'}).",
-                    value=0.0,
-                    n=len(cases),
-                )
+        shown = int(counts.sum() - counts.get("absent", 0))
+        if usable == len(cases):
+            continue
+        told = ", ".join(
+            f"{count} {status}" for status, count in sorted(counts.items()) if status != "ok"
+        )
+        severity: Severity = "info"
+        if usable < shown / 2:
+            severity = "notice"
+        if not usable:
+            severity = "warning"
+        findings.append(
+            Finding(
+                "cue_coverage",
+                severity,
+                f"Cue {cue!r} could be measured in {usable} of {len(cases)} cases "
+                f"({told or 'no regions'}).",
+                value=usable / len(cases),
+                n=len(cases),
+                query=f"`status.{cue}` == 'ok'",
             )
+        )
     return findings
 
 

@@ -79,7 +79,8 @@ def judge_error(
     excess under perturbed outlines. `attention` where some cue's excess is above 0 and its
     p-value, Holm-corrected over the cues, at most `thresholds.alpha`: the cue with the
     smallest p-value, then the largest excess. `untestable` where no cue has a p-value,
-    else `unsupported`.
+    else `unsupported`. A cue on which the test could not speak comes with a NaN excess, and
+    is in no correction.
     """
     p = region_p_values(margin_excess, null, thresholds)
     if np.isnan(p).all():

@@ -23,7 +23,7 @@ from auditor.hashing import file_sha256
 from auditor.models import Classifier, describe
 from auditor.pipeline.computing import DEFAULTS, Progress, Settings, Work
 from auditor.pipeline.finishing import finished, gather
-from auditor.pipeline.provenance import provenance, weights_sha256
+from auditor.pipeline.provenance import provenance, versions, weights_sha256
 from auditor.store import SCHEMA_VERSION, Run, Shard, Writer, open_run
 from auditor.types import PREDICTED_STATUSES, SUBJECT
 
@@ -92,7 +92,7 @@ def _write(
     def concluded(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         needed = "label correct status flag cue evidence".split()
         needed += [f"attribute.{name}" for name in work.attributes]
-        needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "p")]
+        needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "best_p")]
         judged = (SUBJECT, *roles.cues)
         needed += [f"{column}.{region}" for region in judged for column in ("mass", "area")]
         cases = pq.read_table(folder / "cases.parquet", columns=needed).to_pandas()
@@ -214,6 +214,7 @@ def _identity(
     weights = classifier.origin[named.pop()] if named else weights_sha256(classifier.module)
     identity = {
         "schema_version": SCHEMA_VERSION,
+        "auditor": versions()["auditor"],
         "configuration": config.sha256 if config else None,
         "weights": weights,
         "dataset": dataset.fingerprint(positions),

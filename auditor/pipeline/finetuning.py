@@ -117,7 +117,8 @@ def finetune(
             preprocess=classifier.preprocess,
             options=options,
             training={
-                **{k: str(v) for k, v in asdict(settings).items()},
+                **asdict(settings),
+                "start": settings.start.name if settings.start else config.model.weights,
                 "configuration_sha256": config.sha256,
                 "dataset": dataset.fingerprint(),
                 "images": len(train),

@@ -126,7 +126,7 @@ def finished(
     columns |= {f"centre_lift.{region}": centre_lift[:, i] for i, region in enumerate(regions)}
 
     margin_excess = _columns(rows, "margin_excess", regions)
-    p = np.full_like(margin_excess, np.nan)
+    p, best_p = np.full_like(margin_excess, np.nan), np.full_like(margin_excess, np.nan)
     judged: dict[int, Judgement] = {}
     ids, labels, correct = (rows[name].to_pylist() for name in ("id", "label", "correct"))
     of_label: dict[str, list[int]] = defaultdict(list)
@@ -136,10 +136,16 @@ def finished(
         maps = shard.maps[members, MARGIN]
         null = reference_excess([ids[row] for row in members], maps, context.references[label])
         p[members] = region_p_values(margin_excess[members], null, limits)
+        best_p[members] = _best_p(
+            shard, members, usable[members], context.references[label], limits
+        )
         for place, row in enumerate(members):
             if correct[row] is False and roles.cues:
-                judged[row] = _judge(shard, row, margin_excess[row], null[place], roles, limits)
+                # Whether the test could speak depends on the regions alone, not on the map.
+                testable = np.where(best_p[row] <= limits.alpha, margin_excess[row], np.nan)
+                judged[row] = _judge(shard, row, testable, null[place], roles, limits)
     columns |= {f"p.{region}": p[:, i] for i, region in enumerate(regions)}
+    columns |= {f"best_p.{region}": best_p[:, i] for i, region in enumerate(regions)}
     for name in ("flag", "cue", "evidence", "stability"):
         columns[name] = [
             getattr(judged[row], name) if row in judged else None for row in range(len(ids))
@@ -150,6 +156,29 @@ def finished(
     columns["map_scale"] = np.where(known, scale, np.nan)
     divisor = np.where(scale > 0, scale, 1)[:, None, None, None]
     return _replaced(rows, columns), (shard.maps / divisor).astype(np.float16)
+
+
+def _best_p(
+    shard: Shard,
+    members: list[int],
+    usable: NDArray[np.bool_],
+    references: References,
+    limits: Thresholds,
+) -> Floats:
+    """The p-value of a margin map spread over a region alone: [cases, regions].
+
+    The smallest that the test could give, or nearly; large where other images have their
+    regions at the same place, so that no map could tell them apart.
+    """
+    ids = [str(shard.rows["id"][row].as_py()) for row in members]
+    best = np.full(usable.shape, np.nan)
+    for region in range(usable.shape[1]):
+        maps = np.nan_to_num(shard.coverage[members, region])
+        null = reference_excess(ids, maps, references)[:, [region]]
+        area = measures.area(maps[:, None])
+        own = measures.excess(measures.mass(maps, maps[:, None]), area)
+        best[:, region] = region_p_values(own, null, limits)[:, 0]
+    return np.where(usable, best, np.nan)
 
 
 def _judge(

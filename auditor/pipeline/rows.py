@@ -30,7 +30,7 @@ REGION_MEASURES = (
 )
 """Measures taken of each region while the maps are made, as column prefixes."""
 
-FINISHED_MEASURES = ("centre_lift", "p")
+FINISHED_MEASURES = ("centre_lift", "p", "best_p")
 """Those that need the whole dataset, and are added when the run is finished."""
 
 SUBJECT_MEASURES = ("iou", "iou_15", "iou_75", "saliency_coverage", "region_coverage")

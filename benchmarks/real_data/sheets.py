@@ -15,7 +15,7 @@ from auditor import Dataset, Preprocess, Run
 from auditor.types import MAPS
 
 MARGIN = MAPS.index("margin")
-SUBJECT_COLOUR, CUE_COLOUR, OTHER_COLOUR = (0, 190, 90), (255, 150, 0), (90, 140, 255)
+SUBJECT_COLOUR, CUE_COLOUR, OTHER_COLOUR = (0, 150, 60), (0, 40, 255), (0, 200, 230)
 MAP_COLOUR = (225, 20, 40)
 A_PAGE, A_ROW = 6, 3
 
@@ -45,9 +45,10 @@ class Audited:
         return max(known, key=lambda pair: pair[1], default=("none", -np.inf))
 
     def caption(self, position: int) -> str:
-        """Id, label, prediction, confidence, and the cue's share beside chance."""
+        """The id's last part, label, prediction, confidence, and the cue's share beside chance."""
         case, (cue, _) = self.cases.iloc[position], self.most_excess(position)
-        told = f"{case['id']}: {case['label']} as {case['predicted']} ({case['confidence']:.2f})"
+        told = f"{Path(case['id']).stem}: {case['label']} as {case['predicted']}"
+        told += f" ({case['confidence']:.2f})"
         if cue == "none":
             return told
         return (
@@ -58,6 +59,7 @@ class Audited:
     def outlines(self, position: int) -> tuple[Image.Image, np.ndarray]:
         """The photograph at the model's input, and which region each of its pixels shows."""
         case = self.dataset.read(position)
+        assert case.atoms is not None
         pixels = self.preprocess.pixels(case.picture.image)
         place = self.preprocess.placement(case.picture.size)
         atoms = place.coverage(case.atoms, len(self.dataset.roles.names), pixels.shape[:2])
@@ -68,13 +70,13 @@ def photo_sheets(audited: Audited, positions: Sequence[int], stem: Path) -> list
     """Photograph beside photograph with map and outlines; pages of six cases."""
     for old in stem.parent.glob(f"{stem.name}_*.png"):
         old.unlink()
-    pages = []
+    pages: list[Path] = []
     for start in range(0, len(positions), A_PAGE):
         tiles = []
         for position in positions[start : start + A_PAGE]:
             photo, atoms = audited.outlines(position)
             seen = _with_map(photo, audited, position, atoms)
-            tiles.append(_captioned([photo, seen], audited.caption(position), 3))
+            tiles.append(_captioned([photo, seen], audited.caption(position), 2))
         pages.append(stem.with_name(f"{stem.name}_{len(pages) + 1}.png"))
         _grid(tiles, A_ROW).save(pages[-1])
     return pages
@@ -87,10 +89,10 @@ def bare_sheet(cases: Sequence[tuple[Audited, int]], path: Path) -> None:
         _, atoms = audited.outlines(position)
         grey = Image.new("RGB", atoms.shape[::-1], (235, 235, 235))
         tiles.append(
-            _captioned([_with_map(grey, audited, position, atoms)], audited.caption(position), 5)
+            _captioned([_with_map(grey, audited, position, atoms)], audited.caption(position), 4)
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    _grid(tiles, 4).quantize(64).save(path, optimize=True)
+    _grid(tiles, 4).save(path, optimize=True)
 
 
 def _with_map(
@@ -112,11 +114,11 @@ def _with_map(
 
 def _edge(inside: np.ndarray) -> np.ndarray:
     """The two outermost pixels of a region."""
-    kept = inside
+    kept: np.ndarray = inside
     for _ in range(2):
         around = np.pad(kept, 1)
         kept = kept & around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
-    return inside & ~kept
+    return np.asarray(inside & ~kept)
 
 
 def _captioned(images: Sequence[Image.Image], caption: str, lines: int) -> Image.Image:

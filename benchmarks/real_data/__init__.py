@@ -1,0 +1,1 @@
+"""Audits of real photographs, described in docs/real-data.md."""

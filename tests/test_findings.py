@@ -1,0 +1,135 @@
+"""Flags, quadrants and patterns by hand, and the level of the attention test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from auditor.findings import (
+    References,
+    judge_error,
+    pattern,
+    quadrant,
+    reference_excess,
+    region_p_values,
+)
+
+NAN = float("nan")
+TWENTY = np.arange(20) / 20 - 0.5  # excess of 20 other images' regions: -.5 to .45
+
+
+def judged(excess: list[float], outlines: list[list[float]] | None = None) -> tuple[object, ...]:
+    cues = ("face", "hair", "bag")[: len(excess)]
+    null = np.tile(TWENTY, (len(excess), 1))
+    return judge_error(cues, np.array(excess), null, np.array(outlines or [excess]))
+
+
+def test_attention_needs_the_corrected_level() -> None:
+    # Above all 20 references: p = 1/21 = .048, which one cue passes.
+    assert judged([0.5]) == ("spurious_error", "face", "attention", 1.0)
+    # Reached by one of them: 2/21.
+    assert judged([0.45]) == (None, None, "unsupported", None)
+    # Two cues: Holm asks for .025 of the better one.
+    assert judged([0.5, -0.4]) == (None, None, "unsupported", None)
+    # A cue that cannot be tested is in no correction.
+    assert judged([0.5, NAN]) == ("spurious_error", "face", "attention", 1.0)
+    assert judged([NAN, 0.6]) == ("spurious_error", "hair", "attention", 1.0)
+    assert judged([NAN, NAN]) == (None, None, "untestable", None)
+
+
+def test_a_negative_excess_is_never_attention() -> None:
+    null = np.full((1, 30), -0.9)
+    found = judge_error(("face",), np.array([-0.1]), null, np.array([[-0.1]]))
+    assert found == (None, None, "unsupported", None)
+
+
+def test_the_larger_excess_wins_a_tie_of_p() -> None:
+    null = np.tile(np.linspace(-1, 0, 99), (2, 1))
+    found = judge_error(("face", "hair"), np.array([0.2, 0.3]), null, np.array([[0.2, 0.3]]))
+    assert (found.cue, found.evidence) == ("hair", "attention")
+
+
+def test_stability_counts_the_outlines_that_can_speak() -> None:
+    # Stands, falls (reached by one reference), says nothing, stands.
+    assert judged([0.5], [[0.6], [0.45], [NAN], [0.5]])[3] == pytest.approx(2 / 3)
+
+
+def test_too_few_references_are_no_test() -> None:
+    null = np.full((1, 18), -1.0)
+    found = judge_error(("face",), np.array([0.9]), null, np.array([[0.9]]))
+    assert found.evidence == "untestable"
+    assert np.isnan(region_p_values(np.array([0.9]), null))[0]
+    enough = np.full((1, 19), -1.0)
+    assert region_p_values(np.array([0.9]), enough) == pytest.approx([1 / 20])
+
+
+def test_reference_excess_by_hand() -> None:
+    # A map on the first of four cells; reference regions on it, beside it, and over both.
+    maps = np.array([[[2.0, 0, -1, 0]]])
+    regions = np.array([[[1.0, 0, 0, 0]], [[0, 1, 0, 0]], [[1, 1, 0, 0]], [[1, 0, 0, 0]]])
+    references = References(
+        ("a", "b", "c", "d"), regions[:, None], np.array([[True], [True], [True], [False]])
+    )
+    found = reference_excess(["x"], maps, references)
+    # (mass - area) / (1 - area): (1 - .25) / .75, -.25 / .75, (1 - .5) / .5; unusable.
+    assert found[0, 0] == pytest.approx([1, -1 / 3, 1, NAN], nan_ok=True)
+    # An image is no reference of its own.
+    own = reference_excess(["c"], maps, references)
+    assert own[0, 0] == pytest.approx([1, -1 / 3, NAN, NAN], nan_ok=True)
+
+
+def test_without_an_effect_no_more_errors_are_queued_than_the_level_allows() -> None:
+    # Maps and regions drawn independently of each other, with a strong bias to the centre.
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:6, :7]
+    centre = np.exp(-((rows - 2.5) ** 2 + (columns - 3) ** 2) / 6)
+
+    def region() -> np.ndarray:
+        row, column = random.multinomial(1, (centre / centre.sum()).ravel()).argmax() // 7, 0
+        column = random.integers(1, 5)
+        mask = np.zeros((6, 7))
+        mask[max(row - 1, 0) : row + 1, column : column + 2] = 1
+        return mask
+
+    count, queued = 600, 0
+    coverage = np.stack([[region(), region()] for _ in range(count)])
+    maps = centre * random.exponential(size=(count, 6, 7))
+    references = References(tuple(map(str, range(60))), coverage[:60], np.ones((60, 2), dtype=bool))
+    null = reference_excess([f"case {i}" for i in range(count)], maps, references)
+    share = maps / maps.sum((1, 2), keepdims=True)
+    mass = (share[:, None] * coverage).sum((2, 3))
+    area = coverage.mean((2, 3))
+    observed = (mass - area) / (1 - area)
+    for case in range(60, count):
+        found = judge_error(("a", "b"), observed[case], null[case], observed[case][None])
+        queued += found.evidence == "attention"
+    # Five standard errors above 5 %: a test that flagged 10 % would fail.
+    assert queued / (count - 60) <= 0.05 + 5 * (0.05 * 0.95 / (count - 60)) ** 0.5
+    # And it is not silent either: Holm over two cues gives up to 2 × 2.5 %.
+    assert queued > 0
+
+
+def test_quadrant() -> None:
+    assert quadrant(True, 0.2, np.array([0.1, NAN])) == "reasonable_accurate"
+    assert quadrant(False, 0.2, np.array([0.1])) == "reasonable_inaccurate"
+    assert quadrant(True, 0.2, np.array([0.3])) == "unreasonable_accurate"
+    assert quadrant(False, -0.1, np.array([])) == "unreasonable_inaccurate"
+    # Nothing above chance, and a tie with a cue, is not reasonable.
+    assert quadrant(True, 0.0, np.array([])) == "unreasonable_accurate"
+    assert quadrant(True, 0.2, np.array([0.2])) == "unreasonable_accurate"
+    assert quadrant(True, NAN, np.array([0.2])) is None
+
+
+@pytest.mark.parametrize(
+    ("iou", "saliency", "region", "right", "wrong"),
+    [
+        (0.6, 0.7, 0.8, "human_aligned", "confuser"),
+        (0.2, 0.9, 0.2, "sufficient_subset", "insufficient_subset"),
+        (0.2, 0.2, 0.9, "sufficient_context", "context_confusion"),
+        (0.1, 0.2, 0.3, "context_dependent", "distractor"),
+    ],
+)
+def test_pattern(iou: float, saliency: float, region: float, right: str, wrong: str) -> None:
+    assert pattern(True, iou, saliency, region) == right
+    assert pattern(False, iou, saliency, region) == wrong
+    assert pattern(True, NAN, saliency, region) is None
