@@ -21,6 +21,7 @@ from scenes import FRUITS, STICKERS, Mask, Scene, draw
 
 from auditor.cli.progress import progress_bar
 
+_PAIRED = dict(zip(FRUITS, STICKERS, strict=True))
 COLUMNS = ("image", "label", "split", "sticker", "region.object", "region.sticker")
 
 
@@ -28,12 +29,16 @@ COLUMNS = ("image", "label", "split", "sticker", "region.object", "region.sticke
 class Sample:
     """How many images the sample has and how skewed it is."""
 
-    train: int = 880
+    train: int = 800
     test: int = 400
-    skew: float = 0.92
-    """Share of the training images on which an apple has a blue sticker, or a pear a pink
-    one. At 92 % one image in twelve still speaks against the sticker, as in data that
-    somebody collected without thinking of it; at 100 % nothing would."""
+    skew: float = 0.9
+    """Share of the training images on which the sticker goes with the fruit.
+
+    Chosen once, by trying: at 90 % the network of `train.toml` reads the sticker first and
+    then begins to see the fruit. It is right on nearly all images like most of those it was
+    trained on, and on 30 to 40 % of the others (at 92 % fewer, at 88 % about half). No two
+    machines round alike, so the figures differ a little from one to the next.
+    """
     seed: int = 2024
 
 
@@ -75,9 +80,14 @@ def pairs(count: int, skew: float) -> list[tuple[str, str]]:
     found = []
     for number in range(count):
         place, kind = divmod(number, len(FRUITS))
-        goes_along = round((place + 1) * skew) > round(place * skew)
-        found.append((FRUITS[kind], tuple(STICKERS)[kind if goes_along else 1 - kind]))
+        along = round((place + 1) * skew) > round(place * skew)
+        found.append((FRUITS[kind], _PAIRED[FRUITS[kind if along else 1 - kind]]))
     return found
+
+
+def intended(label: str) -> str:
+    """The sticker that goes with a fruit in most of the training images."""
+    return _PAIRED[label]
 
 
 def _write(folder: Path, name: str, scene: Scene) -> dict[str, str]:
@@ -112,18 +122,19 @@ label = "label"           # the column that holds the class
 # does not look at them.
 
 [model]
-architecture = "shufflenet_v2_x0_5"   # any of torchvision's classification models
+architecture = "squeezenet1_1"        # any of torchvision's classification models
 classes = ["apple", "pear"]           # in the order of the model's outputs
 
 [model.preprocess]        # the checkpoint carries this along
-resize = 160              # the shorter side, in pixels
-crop = 160                # from the centre; the images are square, so nothing is lost
+resize = 128              # the shorter side, in pixels
+crop = 128                # from the centre; the images are square, so nothing is lost
 
 [finetune]                # from random weights, since the sample works without a connection;
-epochs = 8                # start = "imagenet.pt" would begin with a local state dict
-learning_rate = 0.004
+epochs = 7                # start = "imagenet.pt" would begin with a local state dict
+learning_rate = 0.0007
 batch_size = 32
 validation = 0.15         # share of the images that only measures; it is as skewed as the rest
+seed = 9                  # SqueezeNet ends in a ReLU, and from some seeds one class starts dead
 """
 
 _AUDIT = """\

@@ -26,12 +26,17 @@ STICKERS = {"blue": (0.16, 0.36, 0.80), "pink": (0.90, 0.30, 0.55)}
 
 _GRID = np.meshgrid(np.arange(SIDE) + 0.5, np.arange(SIDE) + 0.5, indexing="ij")  # y, x
 _LEAF = np.array([0.26, 0.40, 0.13])
-_NECK = {"apple": (0.14, 0.50), "pear": (0.40, 0.86)}
-"""How far the fruit's upper end stands out, in radii of its body, from the least to the most.
+# The evidence for the label is shape, colour and skin together. It is plain to a person; a
+# small network learns it as well, but later than it learns the stickers.
+_NECK = {"apple": (0.05, 0.35), "pear": (0.50, 0.95)}
+"""How far the fruit's upper end stands out, in radii of its body, from the least to the most."""
 
-This is the evidence for the label. The ranges overlap a little and every fruit is turned, so
-a small network learns to tell them apart, but more slowly than it learns the stickers.
-"""
+_SKINS = np.array([(0.45, 0.62, 0.16), (0.78, 0.72, 0.22), (0.86, 0.58, 0.18), (0.74, 0.16, 0.13)])
+_RIPE = {"apple": (0.20, 0.10, 0.15, 0.55), "pear": (0.35, 0.40, 0.20, 0.05)}
+"""How often the fruit's skin is green, yellow, amber and red."""
+
+_RUSSET = {"apple": (0.02, 0.12), "pear": (0.10, 0.30)}
+"""How strong the fruit's speckles are."""
 
 
 @dataclass(frozen=True)
@@ -99,34 +104,36 @@ class _Fruit:
     colours: Floats
     wood: Floats
     blush: float
-    speckle: Floats
+    clouds: Floats
+    speckles: Floats
 
     @classmethod
     def drawn_from(cls, random: np.random.Generator, kind: str) -> _Fruit:
-        palette = np.array(
-            [(0.45, 0.62, 0.16), (0.78, 0.72, 0.22), (0.86, 0.58, 0.18), (0.74, 0.16, 0.13)]
-        )
-        low, high = _NECK[kind]
-        first = palette[random.integers(4)]
-        second = palette[random.integers(4)]
+        ripe = np.cumsum(_RIPE[kind])
+        first, second = np.searchsorted(ripe / ripe[-1], random.random(2), side="right")
+        radius = random.uniform(0.17, 0.23) * SIDE
+        neck, narrow = random.uniform(*_NECK[kind]), random.uniform(0.50, 0.66)
+        reach = radius * (1.1 + 0.625 * neck + 0.5 * narrow)  # of stem and leaf, however turned
         return cls(
-            centre=random.uniform(0.36, 0.64, 2) * SIDE,
-            radius=random.uniform(0.15, 0.215) * SIDE,
-            angle=random.uniform(-1.3, 1.3),
-            neck=random.uniform(low, high),
-            narrow=random.uniform(0.50, 0.66),
+            centre=np.clip(random.uniform(0.36, 0.64, 2) * SIDE, reach, SIDE - reach),
+            radius=radius,
+            angle=random.uniform(-0.9, 0.9),
+            neck=neck,
+            narrow=narrow,
             leaf=random.choice([-1.0, 0.0, 1.0]),
-            colours=np.stack([first, second]) * random.uniform(0.85, 1.1),
+            colours=_SKINS[[first, second]] * random.uniform(0.85, 1.1),
             wood=np.array([0.30, 0.22, 0.12]) * random.uniform(0.7, 1.3),
             blush=random.uniform(0, 2 * np.pi),
-            speckle=_noise(random, SIDE // 4) - 0.5,
+            clouds=_noise(random, SIDE // 4) - 0.5,
+            speckles=random.uniform(*_RUSSET[kind]) * (_noise(random, 2) - 0.5),
         )
 
     def distances(self, y: Floats, x: Floats) -> tuple[Floats, Floats, Floats]:
         """Signed distance in pixels to body, stem and leaf; below 0 inside."""
         u, v = self._turned(y, x)
         r = self.radius
-        # v points down the fruit: the upper end sits at negative v.
+        # v points down the fruit, from the middle of its length.
+        v = v + 0.5 * r * (0.75 - 0.75 * self.neck - self.narrow)
         lower = np.hypot(u, v - 0.25 * r * self.neck) - r
         reach = r * (0.25 + self.neck)
         upper = np.hypot(u, v + reach) - r * self.narrow
@@ -161,9 +168,9 @@ class _Fruit:
         gleam = 0.45 * np.clip(0.62 * facing + 0.78 * height, 0, 1) ** 24
         u, v = self._turned(*_GRID)
         turn = (u * np.cos(self.blush) + v * np.sin(self.blush)) / self.radius
-        mix = _smooth(np.clip(0.5 + 0.6 * turn + 0.7 * self.speckle, 0, 1))[..., None]
+        mix = _smooth(np.clip(0.5 + 0.6 * turn + 0.7 * self.clouds, 0, 1))[..., None]
         colour = self.colours[0] * (1 - mix) + self.colours[1] * mix
-        colour = colour * (1 + 0.16 * self.speckle[..., None])
+        colour = colour * (1 + 2 * self.speckles + 0.1 * self.clouds)[..., None]
         return colour * lit[..., None] + gleam[..., None]
 
     def _turned(self, y: Floats, x: Floats) -> tuple[Floats, Floats]:

@@ -178,8 +178,8 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
             text = (
                 f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
                 f"regions of other images of the class would explain; about "
-                f"{thresholds.alpha * n:.1f} would by chance alone (p = {_p(p)} that chance gives "
-                "so many)."
+                f"{thresholds.alpha * n:.1f} would by chance alone ({_p(p)} that chance gives so "
+                "many)."
             )
             if untestable:
                 text += f" {untestable} further errors could not be tested: {untold}."
@@ -308,4 +308,6 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
 
 
 def _p(p: float | None) -> str:
-    return "–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+    return (
+        "p unknown" if p is None else "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
+    )

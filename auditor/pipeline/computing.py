@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from auditor.cam import METHODS, Layer, explain, inspected
 from auditor.datasets import Dataset
@@ -94,20 +95,19 @@ class Work:
             self.classifier.preprocess,
             self.layer.grid,
             THRESHOLDS,
-            self.settings.workers or min(8, os.cpu_count() or 1),
-            2 * self.settings.batch_size,
+            workers=self.settings.workers or min(8, os.cpu_count() or 1),
+            overlap=self.classifier.device.type != "cpu",
         )
-        # One stream over all shards: the next one's images are decoded meanwhile.
-        stream = loader(int(p) for number in missing for p in self.shards[number])
-        # Closed at once when anything goes wrong, so that no thread reads on.
-        with inspected(self.classifier.module), closing(stream) as cases:
+        # One stream over all shards. Closed at once when anything goes wrong, so that no
+        # thread reads on.
+        stream = loader(batch for number in missing for batch in self._batches(number))
+        # NumPy's own threads, started by each of the loader's, would fight for the cores.
+        one_thread = threadpool_limits(1, user_api="blas")
+        with one_thread, inspected(self.classifier.module), closing(stream) as loaded:
             for number in missing:
                 parts: list[Shard] = []
-                left = len(self.shards[number])
-                while left:
-                    batch = list(islice(cases, min(self.settings.batch_size, left)))
+                for batch in islice(loaded, len(self._batches(number))):
                     parts.append(self._batch(batch))
-                    left -= len(batch)
                     done += len(batch)
                     progress(done, len(self.positions))
                 writer.write(
@@ -118,6 +118,10 @@ class Work:
                         np.concatenate([part.coverage for part in parts]),
                     ),
                 )
+
+    def _batches(self, number: int) -> list[list[int]]:
+        shard, size = self.shards[number].tolist(), self.settings.batch_size
+        return [shard[i : i + size] for i in range(0, len(shard), size)]
 
     def _batch(self, loaded: Sequence[Loaded]) -> Shard:
         classes = self.classifier.classes

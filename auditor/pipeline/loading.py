@@ -7,7 +7,7 @@ threads are enough, and nothing has to be copied between processes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -45,22 +45,24 @@ class Loader:
     grid: Size
     thresholds: Thresholds
     workers: int
-    ahead: int
-    """Most cases decoded and not yet taken; bounds the memory."""
+    overlap: bool
+    """Decode the next batch while the model has this one. Pays where the model runs on
+    another device; on the processor both would only fight for the same cores, and a network
+    whose threads wait for each other loses more than decoding takes."""
 
-    def __call__(self, positions: Iterable[int]) -> Generator[Loaded, None, None]:
-        """Yield the cases at `positions`, in that order."""
-        waiting: deque[Future[Loaded]] = deque()
+    def __call__(self, batches: Iterable[Sequence[int]]) -> Generator[list[Loaded], None, None]:
+        """Yield the cases of each batch of positions, in order."""
+        waiting: deque[list[Future[Loaded]]] = deque()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="auditor-load") as pool:
             try:
-                for position in positions:
-                    waiting.append(pool.submit(self.load, position))
-                    if len(waiting) >= self.ahead:
-                        yield waiting.popleft().result()
+                for positions in batches:
+                    waiting.append([pool.submit(self.load, position) for position in positions])
+                    if len(waiting) > self.overlap:
+                        yield [future.result() for future in waiting.popleft()]
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield [future.result() for future in waiting.popleft()]
             finally:
-                for future in waiting:
+                for future in (future for batch in waiting for future in batch):
                     future.cancel()
 
     def load(self, position: int) -> Loaded:

@@ -24,10 +24,8 @@ from scipy.stats import fisher_exact
 import auditor
 from auditor.configuration import Config
 from auditor.datasets import Dataset
-from auditor.findings import THRESHOLDS, References, reference_excess, region_p_values
+from auditor.findings import THRESHOLDS
 from auditor.groups import group_table
-from auditor.measures import excess, positive_share
-from auditor.statistics import holm
 from benchmarks.real_data.sheets import Audited, bare_sheet, photo_sheets
 
 HERE = Path(__file__).resolve().parent
@@ -87,16 +85,8 @@ def call(verb: str, config: Path, option: str, out: Path) -> None:
 
 
 def read(config: Config, dataset: Dataset, run: auditor.Run) -> Audited:
-    """Run and dataset, with the regions on the grid of the maps."""
-    preprocess = auditor.load_classifier(config).preprocess
-    names, grid = dataset.roles.names, tuple(run.info["layer"]["grid"])
-    coverage = np.full((len(dataset), len(names), *grid), np.nan)
-    for position in range(len(dataset)):
-        case = dataset.read(position)
-        if case.atoms is not None:
-            place = preprocess.placement(case.picture.size)
-            coverage[position] = place.coverage(case.atoms, len(names), grid)
-    return Audited(dataset, run, preprocess, coverage)
+    """Run and dataset, with the way of the photographs into the model."""
+    return Audited(dataset, run, auditor.load_classifier(config).preprocess)
 
 
 def print_statuses(audited: Audited) -> None:
@@ -167,46 +157,22 @@ def print_attention(audited: Audited) -> None:
     errors = np.flatnonzero(cases["correct"] == False)  # noqa: E712 - nulls
     counts = cases["evidence"].iloc[errors].value_counts().to_dict()
     print(f"\nThe attention test over {len(errors)} errors: {counts}\n")
-    observed = cases[[f"p.{cue}" for cue in cues]].to_numpy(dtype=float)[errors]
-    tested = (~np.isnan(observed)).sum(1)
-    corrected = np.stack([holm(p) for p in observed])
-    ideal = _on_the_cue_alone(audited, errors)
     rows = []
-    for i, cue in enumerate(cues):
-        p = observed[~np.isnan(observed[:, i]), i]
+    for cue in cues:
+        measured = cases.iloc[errors].dropna(subset=[f"p.{cue}"])
+        p = measured[f"p.{cue}"]
+        testable = measured[f"best_p.{cue}"] <= THRESHOLDS.alpha
         rows.append(
             (
                 cue,
                 str(len(p)),
-                f"{np.median(p):.3f}" if len(p) else "–",
+                f"{p.median():.3f}" if len(p) else "–",
                 f"{p.min():.3f}" if len(p) else "–",
-                str(int((p <= THRESHOLDS.alpha).sum())),
-                str(int((corrected[:, i] <= THRESHOLDS.alpha).sum())),
-                # Holm's least p-value is multiplied by the number of cues.
-                str(int((ideal[:, i] * tested <= THRESHOLDS.alpha).sum())),
+                str(int(testable.sum())),
+                str(int((measured["cue"] == cue).sum())),
             )
         )
-    print_table(
-        ("cue", "n", "median p", "least p", "p ≤ .05", "corrected", "if all lay on it"), rows
-    )
-
-
-def _on_the_cue_alone(audited: Audited, errors: np.ndarray) -> np.ndarray:
-    """[errors, cues]: p if the margin map were spread over the cue, and lay nowhere else."""
-    cases, roles = audited.cases, audited.dataset.roles
-    usable = np.stack([cases[f"status.{name}"] == "ok" for name in roles.names], axis=1)
-    p = np.full((len(errors), len(roles.names)), np.nan)
-    for row, position in enumerate(errors):
-        of_class = np.flatnonzero(cases["label"] == cases["label"].iat[position])
-        references = References(
-            tuple(cases["id"].iloc[of_class]), audited.coverage[of_class], usable[of_class]
-        )
-        for region in np.flatnonzero(usable[position]):
-            area = audited.coverage[position, region]
-            own = excess((positive_share(area) * area).sum(), area.mean())
-            null = reference_excess([cases["id"].iat[position]], area[None], references)
-            p[row, region] = region_p_values(own, null[0, region])
-    return p[:, [roles.names.index(cue) for cue in roles.cues]]
+    print_table(("cue", "measured", "median p", "least p", "testable", "queued"), rows)
 
 
 def draw(name: str, audited: Audited) -> list[int]:

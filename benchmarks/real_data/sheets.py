@@ -27,8 +27,6 @@ class Audited:
     dataset: Dataset
     run: Run
     preprocess: Preprocess
-    coverage: np.ndarray
-    """[cases, regions, h, w] on the grid of the maps."""
 
     @cached_property
     def cases(self) -> pd.DataFrame:
