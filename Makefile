@@ -27,6 +27,7 @@ format: $(READY)
 
 # torch first: the index's newest torch would bring gigabytes of CUDA, the pin does not.
 $(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV), once; this takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch torchvision
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
