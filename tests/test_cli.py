@@ -145,6 +145,8 @@ def test_the_script_in_a_process_of_its_own(project: Project):
 def test_an_exported_program_gives_the_run_that_its_module_gives(
     auditor_cli: Call, project: Project
 ):
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8):
+        pytest.skip("torch before 2.8 writes another layout, which is refused")
     assert audit(auditor_cli, project).status == 0
     classifier = auditor.load_classifier(project.config)
     batch = torch.export.Dim("batch", min=1, max=1024)

@@ -615,6 +615,8 @@ class Tiny(nn.Module):
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path, Path]:
     """A module, its program with a dynamic batch, and one with a batch of two."""
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8):
+        pytest.skip("torch before 2.8 writes another layout, which is refused")
     folder = tmp_path_factory.mktemp("exported")
     with seeded():
         module, images = Tiny().eval(), torch.rand(2, 3, 32, 40)

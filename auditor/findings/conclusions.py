@@ -267,7 +267,7 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
             )
         )
     spoiled = cases.loc[cases["status"] != "ok", "status"].value_counts()
-    for status, count in sorted(spoiled.items()):
+    for status, count in sorted(spoiled[spoiled > 0].items()):
         findings.append(
             Finding(
                 "not_judged",
@@ -281,6 +281,7 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
         )
     for cue in cues:
         counts = cases[f"status.{cue}"].value_counts()
+        counts = counts[counts > 0]
         usable = int(counts.get("ok", 0))
         shown = int(counts.sum() - counts.get("absent", 0))
         if usable == len(cases):

@@ -39,6 +39,9 @@ def read_export(path: Path) -> nn.Module:
         raise _unreadable(path, str(error)) from None
     if any("/code/" in name for name in names):
         raise _unreadable(path, "it is TorchScript")
+    if not any(name.rpartition("/")[2] == "archive_format" for name in names):
+        # Older layouts keep pickles elsewhere, where nobody looks for code.
+        raise _unreadable(path, "a torch older than 2.8 wrote it, or it is no such program")
     brought = [n for n in names if n.rpartition("/")[2].startswith(_CODE) or _COMPILED in n]
     if brought:
         raise ModelError(

@@ -95,7 +95,10 @@ def _write(
         needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "best_p")]
         judged = (SUBJECT, *roles.cues)
         needed += [f"{column}.{region}" for region in judged for column in ("mass", "area")]
-        cases = pq.read_table(folder / "cases.parquet", columns=needed).to_pandas()
+        # Few distinct texts in many rows: as categories they take a byte or two a case.
+        texts = [name for name in needed if pa.types.is_string(work.schema.field(name).type)]
+        file = folder / "cases.parquet"
+        cases = pq.read_table(file, columns=needed, read_dictionary=texts).to_pandas()
         counts = _counts(cases)
         if not counts["judged"]:
             raise RunError(
