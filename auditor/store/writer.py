@@ -30,6 +30,9 @@ except ImportError:  # Windows has no advisory locks of this kind
     fcntl = None  # type: ignore[assignment]
 
 
+_ROW_GROUP = 4096  # rows
+
+
 class Shard(NamedTuple):
     """Consecutive cases, as they were computed."""
 
@@ -116,14 +119,18 @@ class Writer:
         with (files / "maps.npy").open("wb") as maps_file:
             header = {"descr": "<f2", "fortran_order": False, "shape": tuple(shape)}
             np.lib.format.write_array_header_1_0(maps_file, header)
-            writer = None
-            for rows, maps in chunks:
-                if writer is None:
-                    writer = pq.ParquetWriter(files / "cases.parquet", rows.schema)
-                writer.write_table(rows)
-                maps_file.write(np.ascontiguousarray(maps, dtype="<f2").tobytes())
-            if writer is not None:
-                writer.close()
+            tables = _written_along(chunks, maps_file)
+            first = next(tables)
+            with pq.ParquetWriter(files / "cases.parquet", first.schema) as writer:
+                # Fewer, larger row groups: each one's statistics stay in memory to the end.
+                waiting = [first]
+                for rows in tables:
+                    waiting.append(rows)
+                    if sum(map(len, waiting)) >= _ROW_GROUP:
+                        writer.write_table(pa.concat_tables(waiting))
+                        waiting = []
+                if waiting:
+                    writer.write_table(pa.concat_tables(waiting))
             _sync(maps_file)
         info, findings = conclude(files)
         for name, content in (("findings.json", findings), ("run.json", info)):
@@ -178,6 +185,15 @@ class Writer:
         if self._lock is not None:
             self._lock.close()  # closing gives the lock back
             self._lock = None
+
+
+def _written_along(
+    chunks: Iterator[tuple[pa.Table, NDArray[np.float16]]], maps_file: IO[bytes]
+) -> Iterator[pa.Table]:
+    """The chunks' tables, their maps being written on the way."""
+    for rows, maps in chunks:
+        maps_file.write(np.ascontiguousarray(maps, dtype="<f2").tobytes())
+        yield rows
 
 
 def dumped(content: Mapping[str, Any]) -> str:
