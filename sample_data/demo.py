@@ -51,7 +51,7 @@ def _make() -> None:
     if not MODEL.exists():
         _say(
             "2. A model: a small network, trained to tell apples from pears. The images that "
-            "validate it come from the same two shops. Half a minute to a minute:"
+            "validate it come from the same two shops. A minute or so on an idle machine:"
         )
         _auditor("finetune", DEMO / "train.toml", "--out", MODEL)
     _say("3. The audit, on images where the stickers' colours are mixed:")

@@ -405,13 +405,15 @@ def test_validate_lists_every_problem_at_once(auditor_cli: Call, project: Projec
     outcome = auditor_cli("validate", project.config)
     assert outcome.status == 2
     *problems, total = outcome.out.splitlines()
-    assert problems[0] == f"fatal   {project.image(0)}: no such file"
-    assert problems[1].startswith(f"fatal   {project.image(2)}: cannot be opened: ")
-    assert problems[2].startswith(f"fatal   {project.image(4)}: the mask of 'coat' is 41×32")
-    assert problems[3].startswith(f"fatal   {project.manifest}: the label 'wram'")
+    assert problems[0] == f"spoiled {project.image(0)}: case00: no such file"
+    assert problems[1].startswith(f"spoiled {project.image(2)}: case02: cannot be opened: ")
+    assert problems[2].startswith(
+        f"spoiled {project.image(4)}: case04: the mask of 'coat' is 41×32"
+    )
+    assert problems[3].startswith(f"fatal   {project.manifest}: case08: the label 'wram'")
     assert "did you mean 'warm'?" in problems[3]
-    assert problems[4] == f"spoiled {project.manifest}: has no value for attribute.tone"
-    assert total.startswith("5 problems in 12 cases: 4 that stop an audit, 1 that spoil")
+    assert problems[4] == f"spoiled {project.manifest}: case10: has no value for attribute.tone"
+    assert total.startswith("5 problems in 12 cases: 1 that stop an audit, 4 that spoil")
     listed = json.loads(auditor_cli("validate", project.config, "--json").out)
     assert [problem["id"] for problem in listed["problems"]] == [
         "case00",
@@ -420,7 +422,7 @@ def test_validate_lists_every_problem_at_once(auditor_cli: Call, project: Projec
         "case08",
         "case10",
     ]
-    assert [problem["fatal"] for problem in listed["problems"]] == [True] * 4 + [False]
+    assert [problem["fatal"] for problem in listed["problems"]] == [False] * 3 + [True, False]
 
 
 def test_validate_needs_no_model(auditor_cli: Call, project: Project):
@@ -522,7 +524,10 @@ def test_an_interrupted_audit_keeps_its_shards_and_goes_on(
         process.kill()
         process.wait()
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "auditor: interrupted; everything finished so far is kept."
+    assert err.splitlines()[-1] == (
+        "auditor: interrupted; what is written is kept (an audit writes every 256 cases), and the "
+        "same command goes on from there."
+    )
     assert "Traceback" not in err
     assert out == ""
     assert not run.exists()

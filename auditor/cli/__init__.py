@@ -53,7 +53,11 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{error.strerror or error}. Give a path that can be read and written.")
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nauditor: interrupted; everything finished so far is kept.", err=True)
+        click.echo(
+            "\nauditor: interrupted; what is written is kept (an audit writes every 256 cases), "
+            "and the same command goes on from there.",
+            err=True,
+        )
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -37,7 +37,8 @@ def validate(config: Path, as_json: bool) -> int:
         return 2 if problems else 0
     for problem in problems:
         mark = click.style("fatal  ", fg="red") if problem.fatal else "spoiled"
-        click.echo(f"{mark} {printable(f'{problem.path}: {problem.what}')}")
+        case = f"{problem.id}: " if problem.id else ""
+        click.echo(f"{mark} {printable(f'{problem.path}: {case}{problem.what}')}")
     if problems:
         fatal = sum(problem.fatal for problem in problems)
         click.echo(

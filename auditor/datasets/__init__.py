@@ -41,6 +41,7 @@ def open_dataset(
         source = DatasetConfig(path=Path(source).resolve(), format=format)
     if isinstance(source, str | Path):
         source = read_config(source)
+    whole = source if isinstance(source, Config) else None
     if isinstance(source, Config):
         regions = regions or source.regions
         source = source.dataset
@@ -49,7 +50,7 @@ def open_dataset(
         raise DatasetError(
             f"dataset.format {source.format!r} is not known; choose one of {', '.join(FORMATS)}."
         )
-    dataset = Dataset(source, roles, FORMATS[source.format](source, roles))
+    dataset = Dataset(source, roles, FORMATS[source.format](source, roles), whole)
     _refuse_useless(dataset)
     return dataset
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from auditor.configuration import DatasetConfig
+from auditor.configuration import Config, DatasetConfig
 from auditor.datasets.images import Picture, orient, read_image
 from auditor.datasets.listing import Listing, read_each
 from auditor.errors import CaseError
@@ -37,6 +37,8 @@ class Dataset:
     config: DatasetConfig
     roles: RegionRoles
     listing: Listing
+    source: Config | None = None
+    """The whole configuration that it was opened from, if it was."""
 
     def __len__(self) -> int:
         return len(self.cases)

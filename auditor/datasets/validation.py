@@ -22,8 +22,8 @@ class Problem:
     """One thing wrong with a dataset.
 
     `path` is the file to mend, `id` the case (None where it concerns the dataset as a
-    whole). What is `fatal` costs the case its audit or its regions; the rest is worth
-    knowing: the audit counts such cases as not judged.
+    whole). What is `fatal` stops an audit; the rest spoils a case or a measure, which the
+    audit records and counts as not judged (with `--strict`, it stops at a spoiled case).
     """
 
     path: Path
@@ -82,7 +82,7 @@ def _check_case(
         masks = dataset.masks(position, stored, orientation)
     except CaseError as error:
         what = str(error).removeprefix(f"{image}: ")
-        return [*problems, Problem(image, case, what, fatal=True)], frozenset()
+        return [*problems, Problem(image, case, what, fatal=False)], frozenset()
     lacking = dataset.lacks_regions(masks, label)
     if dataset.roles.named and lacking is not None:
         problems.append(Problem(image, case, f"has no region to judge, {lacking}", fatal=False))

@@ -171,7 +171,8 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
         untestable = len(errors) - n
         rate = wilson(queued, n)
         untold = (
-            "no cue is measurable there, or other images have theirs at the same place, so that "
+            "no cue is measurable there, or too few other images of the class show it "
+            f"(under {thresholds.fewest_references}), or they show it at the same place, so that "
             "no map could tell"
         )
         if n:

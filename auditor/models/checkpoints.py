@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,11 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _load(path: Path) -> Any:
+    if _is_torchscript(path):
+        raise ModelError(
+            f"{path}: is a TorchScript program, not a checkpoint, and reading it would run its "
+            "code. Save model.state_dict() with torch.save."
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -116,6 +122,14 @@ def _load(path: Path) -> Any:
             f"{path}: cannot be read as a checkpoint ({reason}); it may be damaged or of "
             "another program. Save model.state_dict() with torch.save."
         ) from None
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False  # what it is instead, `torch.load` will say
 
 
 def _own(path: Path, content: Mapping[str, Any]) -> Checkpoint:

@@ -35,7 +35,7 @@ def read_export(path: Path) -> nn.Module:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise _unreadable(path, str(error)) from None
     if any("/code/" in name for name in names):
         raise _unreadable(path, "it is TorchScript")

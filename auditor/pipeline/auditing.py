@@ -41,12 +41,14 @@ def audit(
     """Audit a classifier over a dataset and write the run `out`.
 
     An interrupted run of the same name and inputs is continued; a finished one with the
-    same inputs is opened as it is. `config` adds its method, seed, expected accuracy and
-    hash. `progress` hears of the maps that are made, `judging` of the second, quick way
-    through the cases, for what only the whole dataset can say. Raises `AuditorError`;
-    KeyboardInterrupt passes through, with every finished shard kept.
+    same inputs is opened as it is. Method, seed and expected accuracy come from `config`,
+    by default the configuration that the dataset was opened from. `progress` hears of the
+    maps that are made, `judging` of the second, quick way through the cases, for what only
+    the whole dataset can say. Raises `AuditorError`; KeyboardInterrupt passes through, with
+    every finished shard kept.
     """
     out = Path(out)
+    config = config or dataset.source
     method, seed = (config.audit.method, config.audit.seed) if config else ("gradcam", 0)
     _check(classifier, dataset, settings, method)
     classifier.module.to(_device(settings.device))
@@ -77,11 +79,12 @@ def _write(
     total = 2 * len(work.positions)
 
     def shards(before: int) -> Iterator[Shard]:
-        judging(before, total)
+        # Two ways through all cases are one to whoever watches.
+        judging(before // 2, total // 2)
         for number in numbers:
             yield writer.read(number)
             before += len(work.shards[number])
-            judging(before, total)
+            judging(before // 2, total // 2)
 
     context = gather(shards(0), dataset.labels, roles, seed, THRESHOLDS)
 

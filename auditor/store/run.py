@@ -87,7 +87,10 @@ def open_run(path: str | Path) -> Run:
             )
         raise RunError(f"{path}: no such run; give the directory that `auditor audit` wrote.")
     if not (path / "run.json").is_file():
-        raise RunError(f"{path}: is no run, since it holds no run.json.")
+        raise RunError(
+            f"{path}: is no run, since it holds no run.json; give the directory of a run, or "
+            "for a new one a path that does not exist."
+        )
     info = _read_json(path / "run.json")
     version = info.get("schema_version") if isinstance(info, dict) else None
     if version != SCHEMA_VERSION:
