@@ -3,7 +3,7 @@
     python -m benchmarks.cam_cost [--batch 16] [--rounds 7] [--device cpu]
 
 For each architecture, on one machine, in one run: plain inference; this audit's compute
-(maps of the predicted class, the label and the margin, and every measure of four regions);
+(maps of the predicted class, the label and the margin, and every measure of five regions);
 one map of the predicted class by pytorch-grad-cam and by Captum. Time is the median over
 rounds of the ratio to plain inference in the same round, the order turning from round to
 round. Memory is the peak of a fresh process that runs only that, over its size with the
