@@ -5,7 +5,7 @@ Every vocabulary is written once, here; `cases.parquet` holds no other value.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,6 @@ RegionStatus = Literal["ok", "absent", "cropped_out", "below_resolution"]
 Flag = Literal["spurious_error", "wrong_reason"]
 Evidence = Literal["confirmed", "probable", "attention", "unsupported", "untestable"]
 Rest = Literal["background", "unannotated"]
-
-CASE_STATUSES: tuple[CaseStatus, ...] = get_args(CaseStatus)
-REGION_STATUSES: tuple[RegionStatus, ...] = get_args(RegionStatus)
-EVIDENCES: tuple[Evidence, ...] = get_args(Evidence)
 
 PREDICTED_STATUSES: frozenset[CaseStatus] = frozenset(
     {"ok", "mask_mismatch", "no_regions", "no_positive_evidence"}

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from auditor.findings import THRESHOLDS
 from auditor.models.operators import torchvision
 from auditor.pipeline.rows import measure
 from auditor.regions import RegionRoles
+from benchmarks.process_memory import high_water, resident
 
 torchvision()  # before the peers import it
 import captum.attr  # noqa: E402
@@ -122,25 +122,9 @@ def _peak(variant: str, architecture: str, batch: int, device: str) -> float:
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     # Reset the kernel's high-water mark: finding the layer has already run the model.
     Path("/proc/self/clear_refs").write_text("5")
-    before = _resident()
+    before = resident()
     call()
-    return (_high_water() - before) / 1024
-
-
-def _resident() -> float:
-    return _status("VmRSS")
-
-
-def _high_water() -> float:
-    try:
-        return _status("VmHWM")
-    except KeyError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def _status(key: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return float(dict(line.split(":", 1) for line in lines)[key].split()[0])
+    return (high_water() - before) / 1024
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from torch import nn
 
 import auditor
 from auditor.configuration import DatasetConfig
-from benchmarks.cam_cost import _high_water
+from benchmarks.process_memory import high_water
 
 DISTINCT = 64
 
@@ -57,7 +57,7 @@ def audit_many(cases: int) -> float:
             model, ("class 0", "class 1"), auditor.Preprocess(resize=64, crop=56)
         )
         auditor.audit(classifier, auditor.open_dataset(config, regions=roles), folder / "run")
-    return _high_water() / 1024
+    return high_water() / 1024
 
 
 def main() -> None:

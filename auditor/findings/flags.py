@@ -146,12 +146,3 @@ def pattern(
     else:
         kind = "none"
     return _PATTERNS[kind][0 if correct else 1]
-
-
-PATTERNS = tuple(name for pair in _PATTERNS.values() for name in pair)
-QUADRANTS = (
-    "reasonable_accurate",
-    "unreasonable_accurate",
-    "reasonable_inaccurate",
-    "unreasonable_inaccurate",
-)

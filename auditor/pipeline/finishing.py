@@ -137,7 +137,7 @@ def finished(
         null = reference_excess([ids[row] for row in members], maps, context.references[label])
         p[members] = region_p_values(margin_excess[members], null, limits)
         best_p[members] = _best_p(
-            shard, members, usable[members], context.references[label], limits
+            shard, ids, members, usable[members], context.references[label], limits
         )
         for place, row in enumerate(members):
             if correct[row] is False and roles.cues:
@@ -160,6 +160,7 @@ def finished(
 
 def _best_p(
     shard: Shard,
+    ids: Sequence[str],
     members: list[int],
     usable: NDArray[np.bool_],
     references: References,
@@ -170,11 +171,13 @@ def _best_p(
     The smallest that the test could give, or nearly; large where other images have their
     regions at the same place, so that no map could tell them apart.
     """
-    ids = [str(shard.rows["id"][row].as_py()) for row in members]
     best = np.full(usable.shape, np.nan)
     for region in range(usable.shape[1]):
         maps = np.nan_to_num(shard.coverage[members, region])
-        null = reference_excess(ids, maps, references)[:, [region]]
+        alone = References(
+            references.ids, references.coverage[:, [region]], references.usable[:, [region]]
+        )
+        null = reference_excess([ids[row] for row in members], maps, alone)
         area = measures.area(maps[:, None])
         own = measures.excess(measures.mass(maps, maps[:, None]), area)
         best[:, region] = region_p_values(own, null, limits)[:, 0]
