@@ -99,7 +99,11 @@ class EvidenceConfig:
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """How `auditor finetune` trains; `start` is a local state dict of the architecture."""
+    """How `auditor finetune` trains; `start` is a local state dict of the architecture.
+
+    `augment` names augmentations, in order. `patience` is the number of epochs without a
+    better one that ends the training, 0 for never. `balance` is an attribute.
+    """
 
     start: Path | None = None
     trunk: Literal["whole", "frozen"] = "whole"
@@ -108,6 +112,11 @@ class FinetuneConfig:
     batch_size: int = 32
     validation: float = 0.2
     seed: int = 0
+    augment: tuple[str, ...] = ("flip",)
+    precision: Literal["auto", "full", "mixed"] = "auto"
+    patience: int = 0
+    balance: str | None = None
+    balance_by: Literal["sampling", "subsampling"] = "sampling"
 
 
 @dataclass(frozen=True)
@@ -299,7 +308,10 @@ class _Reader:
         )
 
     def finetune(self, table: dict[str, Any]) -> FinetuneConfig:
-        keys = "start trunk epochs learning_rate batch_size validation seed".split()
+        keys = (
+            "start trunk epochs learning_rate batch_size validation seed augment precision "
+            "patience balance balance_by"
+        ).split()
         self.refuse_unknown(table, set(keys), "finetune.")
         get = self.getter(table, "finetune.")
         return FinetuneConfig(
@@ -310,6 +322,11 @@ class _Reader:
             batch_size=get("batch_size", values.positive_whole_number, 32),
             validation=get("validation", values.between(0, 1), 0.2),
             seed=get("seed", values.whole_number, 0),
+            augment=get("augment", values.strings, ("flip",)),
+            precision=get("precision", values.one_of("auto", "full", "mixed"), "auto"),
+            patience=get("patience", values.whole_number, 0),
+            balance=get("balance", values.string, None),
+            balance_by=get("balance_by", values.one_of("sampling", "subsampling"), "sampling"),
         )
 
     # -- reading --------------------------------------------------------------------------

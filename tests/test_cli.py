@@ -525,8 +525,8 @@ def test_an_interrupted_audit_keeps_its_shards_and_goes_on(
         process.wait()
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == (
-        "auditor: interrupted; what is written is kept (an audit writes every 256 cases), and the "
-        "same command goes on from there."
+        "auditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
+        "training every epoch), and the same command goes on from there."
     )
     assert "Traceback" not in err
     assert out == ""
@@ -619,26 +619,3 @@ def test_markup_is_not_interpreted(auditor_cli: Call, project: Project):
     project.write_rows([row | {"tone": "[bold]<script>"} for row in project.rows()])
     outcome = audit(auditor_cli, project)
     assert "cold · [bold]<script>" in outcome.out
-
-
-# -- finetune ------------------------------------------------------------------------------
-
-
-def test_finetune_writes_what_audit_takes(auditor_cli: Call, project: Project):
-    text = project.config.read_text().replace(
-        'factory = "warmth:warmth"', 'architecture = "shufflenet_v2_x0_5"'
-    )
-    project.config.write_text(text + "[finetune]\nepochs = 1\nbatch_size = 4\nvalidation = 0.5\n")
-    checkpoint = project.folder / "m.pt"
-    outcome = auditor_cli("finetune", project.config, "--out", checkpoint)
-    assert outcome.status == 0, outcome.err
-    assert re.search(r"^epoch 1/1  loss \d\.\d+  validation accuracy \S+%$", outcome.out, re.M)
-    assert outcome.out.endswith("as it was after epoch 1\n")
-    refused(
-        auditor_cli("finetune", project.config, "--out", checkpoint), checkpoint, "choose another"
-    )
-    project.replace('architecture = "shufflenet_v2_x0_5"', 'checkpoint = "m.pt"')
-    classifier = auditor.load_classifier(project.config)
-    assert classifier.classes == ("warm", "cold")
-    assert classifier.origin["architecture"] == "shufflenet_v2_x0_5"
-    assert classifier.origin["training"]["validation_images"] == 6

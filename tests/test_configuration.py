@@ -174,6 +174,11 @@ def test_the_tables_that_the_example_leaves_out(read):
         batch_size = 4
         validation = 0.5
         seed = 7
+        augment = ["shift", "flip"]
+        precision = "mixed"
+        patience = 3
+        balance = "gender"
+        balance_by = "subsampling"
         """
     )
     assert config.regions.subject_by_label == {"trousers": ("pants", "jeans"), "dress": ("dress",)}
@@ -181,7 +186,20 @@ def test_the_tables_that_the_example_leaves_out(read):
     assert config.regions.index == {13: "face", 2: "hair"}
     assert config.dataset.columns == {"image": "file", "region.face": "face_mask"}
     start = config.path.parent / "trunk.pt"
-    assert config.finetune == FinetuneConfig(start, "frozen", 2, 0.01, 4, 0.5, 7)
+    assert config.finetune == FinetuneConfig(
+        start,
+        "frozen",
+        epochs=2,
+        learning_rate=0.01,
+        batch_size=4,
+        validation=0.5,
+        seed=7,
+        augment=("shift", "flip"),
+        precision="mixed",
+        patience=3,
+        balance="gender",
+        balance_by="subsampling",
+    )
 
 
 @pytest.mark.parametrize("cases", ['"all"', '"suspects"', "0", "12"])
@@ -364,6 +382,11 @@ def test_a_key_that_is_missing(refusal, key):
         ("finetune", "epochs = 0", "give a whole number, 1 or more"),
         ("finetune", "validation = 1", "a number between 0 and 1"),
         ("finetune", 'trunk = "half"', 'give one of "whole", "frozen"'),
+        ("finetune", 'augment = "flip"', "give a list of strings"),
+        ("finetune", 'precision = "half"', 'give one of "auto", "full", "mixed"'),
+        ("finetune", "patience = -1", "give a whole number, 0 or more"),
+        ("finetune", 'balance = ""', "give a string that is not empty"),
+        ("finetune", 'balance_by = "luck"', 'give one of "sampling", "subsampling"'),
     ],
 )
 def test_values_of_the_wrong_kind(refusal, table, line, remedy):

@@ -54,8 +54,8 @@ def main() -> None:
         _refuse(f"{where}{error.strerror or error}. Give a path that can be read and written.")
     except (KeyboardInterrupt, click.Abort):
         click.echo(
-            "\nauditor: interrupted; what is written is kept (an audit writes every 256 cases), "
-            "and the same command goes on from there.",
+            "\nauditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
+            "training every epoch), and the same command goes on from there.",
             err=True,
         )
         sys.exit(130)

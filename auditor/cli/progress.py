@@ -22,9 +22,10 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     bar: Any = None
     start, first, now, total = 0.0, 0, 0, 0
 
-    def rate() -> float:
+    def rate(per_second: str, per_minute: str) -> str:
         elapsed = time.monotonic() - start
-        return (now - first) / elapsed if elapsed > 0 else 0.0
+        speed = (now - first) / elapsed if elapsed > 0 else 0.0
+        return f"{speed:,.1f} {per_second}" if speed >= 1 else f"{60 * speed:,.1f} {per_minute}"
 
     def update(done: int, of: int) -> None:
         nonlocal bar, start, first, now, total
@@ -37,7 +38,7 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
                 show_pos=True,
                 show_percent=False,
                 file=sys.stderr if shown else io.StringIO(),
-                item_show_func=lambda _: f"{rate():,.1f} {unit}/s" if now > first else None,
+                item_show_func=lambda _: rate(f"{unit}/s", f"{unit}/min") if now > first else None,
             )
             bar.__enter__()
             bar.update(done)
@@ -52,7 +53,8 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         if bar is not None:
             bar.__exit__(None, None, None)
             if not sys.stderr.isatty():
-                told = f"{label}: {now:,} of {total:,} {unit}, {rate():,.1f} a second"
+                speed = rate("a second", "a minute")
+                told = f"{label}: {now:,} of {total:,} {unit}, {speed}"
                 click.echo(told, err=True)
         bar = None
 

@@ -98,7 +98,8 @@ def load_pretrained(architecture: str, weights: str) -> tuple[nn.Module, Any]:
         raise ModelError(
             f"model.weights {weights!r} of {architecture} could not be downloaded ({error}). "
             f"On a machine without a connection, copy the file to {file}, or give a local "
-            "state dict as model.checkpoint with model.classes."
+            "state dict: to audit as model.checkpoint with model.classes, to fine-tune as "
+            "finetune.start."
         ) from None
     assert isinstance(model, nn.Module)
     return model, chosen

@@ -1,25 +1,31 @@
-"""Fine-tuning a torchvision classifier on a labelled dataset, for an audit to look at."""
+"""Fine-tuning a torchvision classifier on a labelled dataset, for an audit to look at.
+
+Dataset → split (→ balance) → training → checkpoint.
+"""
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from auditor.configuration import Config
+from auditor.configuration import Config, FinetuneConfig
 from auditor.datasets import Dataset
 from auditor.datasets.images import read_image
-from auditor.errors import DatasetError, ModelError
+from auditor.errors import CaseError, ConfigurationError, DatasetError, ModelError
 from auditor.geometry import Preprocess
+from auditor.hashing import file_sha256
 from auditor.models import Classifier
 from auditor.models.architectures import (
     build,
@@ -29,16 +35,14 @@ from auditor.models.architectures import (
     preset,
 )
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, unwrapped, write_checkpoint
+from auditor.pipeline.balancing import sampled, subsampled
+from auditor.pipeline.devices import find_device
+from auditor.pipeline.provenance import hardware, versions
+from auditor.pipeline.splitting import split
+from auditor.pipeline.training import Draw, Epoch, Pixels, train
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """How far training is; `accuracy` is on the validation part, 0..1."""
-
-    number: int
-    of: int
-    loss: float
-    accuracy: float
+Counts = dict[str, dict[str, int]]
+"""Label to attribute value to number of images."""
 
 
 def finetune(
@@ -47,201 +51,357 @@ def finetune(
     out: Path,
     report: Callable[[Epoch], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    device: str = "auto",
+    fresh: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> Epoch:
-    """Train and write the checkpoint `out`, of the epoch with the best validation accuracy.
+    """Train and write the checkpoint `out`; returns the epoch that it is of.
 
-    Takes `[model]` (architecture, preprocess, classes, or the dataset's labels in order)
-    and `[finetune]`. Training images are flipped at random, and otherwise take exactly the
-    way into the model that the audit's take. Returns the epoch that was kept. Raises
-    `AuditorError`; an existing `out` is refused before anything is computed.
+    Takes `[model]` (architecture, weights, preprocess, classes, or the dataset's labels in
+    order) and `[finetune]`. Images take exactly the way into the model that the audit's
+    take. `report` hears of every finished epoch, `note` of what else a person should know,
+    `progress` of (images done, images in all).
+
+    Every finished epoch is kept in the file `training_state(out)`, and the same call goes
+    on from it after an interruption, unless `fresh`; a state of other inputs is refused.
+    Raises `AuditorError`; an existing `out` is refused before anything is computed.
     """
     if out.exists():
         raise ModelError(f"{out}: exists; choose another --out or remove it.")
-    architecture = config.model.architecture
-    if architecture is None:
-        raise ModelError(f"{config.path}: [model] architecture is missing; fine-tuning needs it.")
-    check_architecture(architecture)
     settings = config.finetune
-    torch.manual_seed(settings.seed)
-    classes = config.model.classes or dataset.labels
-    module, options = _start(config, architecture, len(classes))
-    classifier = Classifier(module, classes, config.model.preprocess.over(preset(architecture)))
+    where = find_device(device)
+    start = _start(config, config.model.classes or dataset.labels)
+    classifier = start.classifier
     classifier.check_labels(dataset.labels, dataset.config.path)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    module.to(device)
+    parts = _parts(dataset, classifier.classes, settings)
+    if note and parts.balanced:
+        note(_balance_told(settings, parts))
 
-    labels = np.array([classes.index(label) for label in dataset.cases["label"]])
-    train, validation = _split(labels, settings.validation, settings.seed, dataset)
-    head = head_parameters(architecture, module)
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(settings.trunk == "whole" or name in head)
-    trained = [p for p in module.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate)
-    steps = settings.epochs * -(-len(train) // settings.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, steps)
-    generator = np.random.default_rng(settings.seed)
-    images = _Images(dataset, classifier.preprocess, settings.batch_size)
-
-    total = settings.epochs * (len(train) + len(validation))
-    counted = _Counter(total, progress)
-
-    def step(chosen: NDArray[np.int64], pixels: NDArray[np.uint8]) -> float:
-        inputs = _flipped(classifier.inputs(pixels), generator)
-        optimiser.zero_grad()
-        loss = _loss(module(inputs), torch.from_numpy(labels[chosen]).to(device))
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-        counted.add(len(chosen))
-        return loss.item()
-
-    best, kept = None, module.state_dict()
-    for number in range(1, settings.epochs + 1):
-        # A frozen trunk keeps its batch statistics as well.
-        module.train(settings.trunk == "whole")
-        losses = [step(*batch) for batch in images(generator.permutation(train))]
-        accuracy = _accuracy(classifier, images(validation), labels)
-        counted.add(len(validation))
-        epoch = Epoch(number, settings.epochs, float(np.mean(losses)), accuracy)
-        if report:
-            report(epoch)
-        if best is None or accuracy > best.accuracy:
-            best, kept = epoch, copy.deepcopy(module.state_dict())
-    assert best is not None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out.parent):
+        pass  # a folder that cannot be written is found now, not after an epoch
+    state = training_state(out)
+    if fresh:
+        state.unlink(missing_ok=True)
+    classifier.module.to(where)
+    fingerprint = dataset.fingerprint()
+    with _pixels(dataset, classifier.preprocess) as pixels:
+        trained = train(
+            classifier,
+            pixels,
+            parts.labels,
+            parts.training,
+            parts.validation,
+            settings,
+            draw=parts.draw,
+            groups=parts.groups,
+            trained=start.head if settings.trunk == "frozen" else None,
+            state=state,
+            identity={
+                "configuration": config.sha256,
+                "dataset": fingerprint,
+                "preprocessing": str(classifier.preprocess),
+                "auditor": versions()["auditor"],
+            },
+            report=report,
+            note=note,
+            progress=progress,
+        )
     write_checkpoint(
         out,
         Checkpoint(
-            state={name: tensor.cpu() for name, tensor in kept.items()},
-            architecture=architecture,
-            classes=classes,
+            state=trained.state,
+            architecture=start.architecture,
+            classes=classifier.classes,
             preprocess=classifier.preprocess,
-            options=options,
+            options=start.options,
             training={
                 **asdict(settings),
-                "start": settings.start.name if settings.start else config.model.weights,
+                "augment": list(settings.augment),
+                **start.origin,
                 "configuration_sha256": config.sha256,
-                "dataset": dataset.fingerprint(),
-                "images": len(train),
-                "validation_images": len(validation),
-                "epoch": best.number,
-                "validation_accuracy": best.accuracy,
+                "dataset": fingerprint,
+                "images": len(parts.training),
+                "validation_images": len(parts.validation),
+                "classes": parts.classes,
+                "groups": parts.counts,
+                "balanced_groups": parts.balanced,
+                "versions": versions(),
+                "hardware": hardware(where),
+                "epoch": trained.kept.number,
+                "epochs_trained": len(trained.epochs),
+                "validation_accuracy": trained.kept.accuracy,
+                "validation_loss": trained.kept.validation_loss,
             },
         ),
     )
-    return best
+    state.unlink(missing_ok=True)
+    return trained.kept
 
 
-@dataclass
-class _Counter:
-    """Images done so far, told to whoever shows them."""
-
-    total: int
-    tell: Callable[[int, int], None] | None
-    done: int = 0
-
-    def add(self, count: int) -> None:
-        self.done += count
-        if self.tell:
-            self.tell(self.done, self.total)
+def training_state(out: Path) -> Path:
+    """The file beside `out` in which an interrupted training waits to go on."""
+    return out.with_name(out.name + ".training")
 
 
-def _start(config: Config, architecture: str, outputs: int) -> tuple[nn.Module, dict[str, bool]]:
-    """The untrained or pretrained network with a new head, and what was set on it."""
-    module = build(architecture, outputs)
-    options: dict[str, bool] = {}
-    if config.finetune.start is not None:
-        state = unwrapped(read_checkpoint(config.finetune.start).state, ())
-    elif config.model.weights is not None:
-        pretrained, _ = load_pretrained(architecture, config.model.weights)
-        state = pretrained.state_dict()
-        if getattr(pretrained, "transform_input", False):
-            options = {"transform_input": True}
-    else:
-        return module, options
-    own = module.state_dict()
-    head = head_parameters(architecture, module)
-    foreign = [
-        k for k in own if k not in head and (k not in state or state[k].shape != own[k].shape)
-    ]
-    if foreign:
-        raise ModelError(
-            f"{config.finetune.start}: is not a checkpoint of {architecture}: {len(foreign)} "
-            f"tensors do not fit, such as {foreign[0]!r}. Correct finetune.start."
-        )
-    module.load_state_dict(
-        {k: v for k, v in state.items() if k in own and k not in head}, strict=False
+def balanced_over(config: Config, attribute: str | None) -> Config:
+    """The configuration with this attribute to balance over, and read with the dataset.
+
+    None leaves what `finetune.balance` says.
+    """
+    attribute = attribute or config.finetune.balance
+    if attribute is None:
+        return config
+    attributes = config.dataset.attributes
+    if attribute not in attributes:
+        attributes = (*attributes, attribute)
+    return replace(
+        config,
+        dataset=replace(config.dataset, attributes=attributes),
+        finetune=replace(config.finetune, balance=attribute),
     )
-    for name, value in options.items():
-        setattr(module, name, value)
-    return module, options
 
 
-def _split(
-    labels: NDArray[np.int64], share: float, seed: int, dataset: Dataset
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    try:
-        train, validation = train_test_split(
-            np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
-        )
-    except ValueError as error:
-        raise DatasetError(
-            f"{dataset.config.path}: cannot be split into training and validation ({error}); "
-            "every class needs at least two images."
-        ) from None
-    return train, validation
+# -- where the weights start ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Images:
-    """Batches of pixels, decoded in threads while the model trains."""
+class _Start:
+    """The network before training, its head new."""
 
-    dataset: Dataset
-    preprocess: Preprocess
-    batch_size: int
-
-    def __call__(
-        self, positions: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-        def load(position: int) -> NDArray[np.uint8]:
-            picture = read_image(self.dataset.listing.image_path(position))
-            return self.preprocess.pixels(picture.image)
-
-        batches = [
-            positions[i : i + self.batch_size] for i in range(0, len(positions), self.batch_size)
-        ]
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            ahead = [pool.submit(load, int(p)) for p in batches[0]]
-            for number, batch in enumerate(batches):
-                loading, ahead = ahead, []
-                if number + 1 < len(batches):
-                    ahead = [pool.submit(load, int(p)) for p in batches[number + 1]]
-                yield batch, np.stack([future.result() for future in loading])
+    classifier: Classifier
+    architecture: str
+    head: frozenset[str]
+    """The names of the head's parameters."""
+    options: Mapping[str, Any]
+    """Attributes set on the module."""
+    origin: Mapping[str, str | None]
+    """Where the weights come from, for the provenance."""
 
 
-def _flipped(inputs: Tensor, generator: np.random.Generator) -> Tensor:
-    chosen = torch.from_numpy(generator.random(len(inputs)) < 0.5).to(inputs.device)
-    return torch.where(chosen[:, None, None, None], inputs.flip(3), inputs)
+def _start(config: Config, classes: tuple[str, ...]) -> _Start:
+    architecture, settings = config.model.architecture, config.finetune
+    if architecture is None:
+        raise ModelError(f"{config.path}: [model] architecture is missing; fine-tuning needs it.")
+    if settings.start is not None and config.model.weights is not None:
+        raise ConfigurationError(
+            f"{config.path}: gives both finetune.start and model.weights; keep one of them."
+        )
+    check_architecture(architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(settings.seed)
+        module = build(architecture, len(classes))
+    head = head_parameters(architecture, module)
+    options: Mapping[str, Any] = {}
+    preprocess = preset(architecture)
+    origin: dict[str, str | None] = {"start": None, "start_sha256": None}
+    if settings.start is not None:
+        given = _read_start(settings.start)
+        options, preprocess = given.options, given.preprocess or preprocess
+        origin = {"start": settings.start.name, "start_sha256": file_sha256(settings.start)}
+        _load(module, head, unwrapped(given.state, ()), settings.start, architecture)
+    elif config.model.weights is not None:
+        pretrained, weights = load_pretrained(architecture, config.model.weights)
+        if getattr(pretrained, "transform_input", False):
+            options = {"transform_input": True}
+        preprocess = preset(architecture, weights)
+        origin |= {"start": config.model.weights}
+        _load(module, head, pretrained.state_dict(), config.path, architecture)
+    for name, value in options.items():
+        setattr(module, name, value)
+    try:
+        classifier = Classifier(module, classes, config.model.preprocess.over(preprocess))
+    except (ConfigurationError, ModelError) as error:
+        raise type(error)(f"{config.path}: {error}") from None
+    return _Start(classifier, architecture, head, options, origin)
 
 
-def _loss(output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
-    """Cross-entropy; auxiliary heads count 0.4, as in Szegedy et al. 2015."""
-    main, *auxiliary = output if isinstance(output, tuple) else (output,)
-    loss = nn.functional.cross_entropy(main, target)
-    for side in auxiliary:
-        loss = loss + 0.4 * nn.functional.cross_entropy(side, target)
-    return loss
+def _read_start(path: Path) -> Checkpoint:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; correct finetune.start.")
+    return read_checkpoint(path)
 
 
-def _accuracy(
-    classifier: Classifier,
-    batches: Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]],
-    labels: NDArray[np.int64],
-) -> float:
-    classifier.module.eval()
-    right = total = 0
-    with torch.inference_mode():
-        for chosen, pixels in batches:
-            logits = classifier.logits(classifier.module(classifier.inputs(pixels)))
-            right += int((logits.argmax(1).cpu().numpy() == labels[chosen]).sum())
-            total += len(chosen)
-    return right / total
+def _load(
+    module: nn.Module,
+    head: frozenset[str],
+    state: Mapping[str, Tensor],
+    path: Path,
+    architecture: str,
+) -> None:
+    """Load all but the head. Raises `ModelError` for another architecture's weights."""
+    own = module.state_dict()
+    trunk = [key for key in own if key not in head]
+    # Batch counters came with PyTorch 0.4.1.
+    foreign = [
+        key
+        for key in trunk
+        if not (key in state and state[key].shape == own[key].shape)
+        and not key.endswith("num_batches_tracked")
+    ]
+    if foreign:
+        raise ModelError(
+            f"{path}: is not a checkpoint of {architecture}: {len(foreign)} tensors do not fit, "
+            f"such as {foreign[0]!r}. Correct finetune.start or model.architecture."
+        )
+    module.load_state_dict({key: state[key] for key in trunk if key in state}, strict=False)
+
+
+# -- which images --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The images to train on and to validate on, and how they are counted."""
+
+    labels: NDArray[np.int64]
+    """Of all images, positions in the classes."""
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    classes: dict[str, dict[str, int]]
+    """Label to how many "training" and "validation" images, as split."""
+    counts: dict[str, Counts]
+    """Attribute to counts of the training part, as split."""
+    balanced: dict[str, Counts]
+    """The balanced attribute to counts of an epoch; empty without balance."""
+    draw: Draw | None
+    groups: NDArray[np.int64] | None
+
+
+def _parts(dataset: Dataset, classes: tuple[str, ...], settings: FinetuneConfig) -> _Parts:
+    names = dataset.cases["label"].to_numpy(dtype=str)
+    labels = np.array([classes.index(name) for name in names], np.int64)
+    cells = np.array([f"the class {name!r}" for name in names.tolist()])
+    values = None
+    for name in classes:
+        if name not in names:
+            raise DatasetError(
+                f"{dataset.config.path}: has no image of the class {name!r}, which "
+                "model.classes names; add images of it, or take it out of model.classes."
+            )
+    if settings.balance is not None:
+        values = _values(dataset, settings.balance, classes)
+        both = zip(cells.tolist(), values.tolist(), strict=True)
+        cells = np.array([f"{cell} with {settings.balance} {value!r}" for cell, value in both])
+    clusters = None
+    if "cluster" in dataset.cases:
+        clusters = dataset.cases["cluster"].to_numpy(dtype=str)
+    try:
+        training, validation = split(cells, clusters, settings.validation, settings.seed)
+    except DatasetError as error:
+        raise DatasetError(f"{dataset.config.path}: {error}") from None
+    parts = _Parts(
+        labels,
+        training,
+        validation,
+        classes={
+            name: {
+                "training": int((names[training] == name).sum()),
+                "validation": int((names[validation] == name).sum()),
+            }
+            for name in classes
+        },
+        counts={
+            attribute: _counts(dataset, training, attribute, classes)
+            for attribute in dataset.config.attributes
+        },
+        balanced={},
+        draw=None,
+        groups=None,
+    )
+    if values is None or settings.balance is None:
+        return parts
+    if settings.balance_by == "subsampling":
+        parts = replace(parts, training=subsampled(training, labels, values, settings.seed))
+        epoch = parts.training
+    else:
+        parts = replace(parts, draw=(draw := sampled(training, labels, values)))
+        epoch = draw(np.random.default_rng(0))  # the numbers are those of every epoch
+    return replace(
+        parts,
+        balanced={settings.balance: _counts(dataset, epoch, settings.balance, classes)},
+        groups=np.unique(cells, return_inverse=True)[1].astype(np.int64),
+    )
+
+
+def _values(dataset: Dataset, attribute: str, classes: tuple[str, ...]) -> NDArray[np.str_]:
+    """Each image's value of the attribute to balance over. Raises `DatasetError`."""
+    path, cases = dataset.config.path, dataset.cases
+    column = f"attribute.{attribute}"
+    if column not in cases:
+        known = ", ".join(dataset.config.attributes) or "none"
+        raise DatasetError(
+            f"{path}: was opened without the attribute {attribute!r} to balance over (with: "
+            f"{known}); name it in dataset.attributes."
+        )
+    values: NDArray[np.str_] = cases[column].to_numpy(dtype=str)
+    missing = int((values == "").sum())
+    if missing:
+        raise DatasetError(
+            f"{path}: {missing} of {len(values)} images have no {attribute}, the first in row "
+            f"{int(np.argmax(values == '')) + 1}, and cannot be balanced over it; fill it in, or "
+            "leave those rows out."
+        )
+    kinds = sorted(set(values.tolist()))
+    if len(kinds) < 2:
+        raise DatasetError(
+            f"{path}: {attribute} is {kinds[0]!r} for all {len(values)} images, so there is "
+            "nothing to balance; choose another attribute, or train without --balance."
+        )
+    counts = _counts(dataset, np.arange(len(cases)), attribute, classes)
+    for label in classes:
+        for kind in kinds:
+            if not counts[label][kind]:
+                raise DatasetError(
+                    f"{path}: no image of the class {label!r} has {attribute} {kind!r}, so the "
+                    f"classes cannot be balanced over {attribute}; add such images, or leave "
+                    "that value's rows out."
+                )
+    return values
+
+
+def _counts(
+    dataset: Dataset, positions: NDArray[np.int64], attribute: str, classes: tuple[str, ...]
+) -> Counts:
+    """Images by label and value of an attribute, zeros included; "" is a missing value."""
+    rows = dataset.cases.iloc[positions]
+    table = pd.crosstab(rows["label"], rows[f"attribute.{attribute}"])
+    return {
+        label: {str(value): int(table.at[label, value]) for value in table.columns}
+        for label in classes
+    }
+
+
+def _balance_told(settings: FinetuneConfig, parts: _Parts) -> str:
+    assert settings.balance is not None
+    before, after = parts.counts[settings.balance], parts.balanced[settings.balance]
+    changes = (
+        f"{label} × {value} {count} → {after[label][value]}"
+        for label, counts in before.items()
+        for value, count in counts.items()
+    )
+    return f"Balanced over {settings.balance} by {settings.balance_by}: {', '.join(changes)}"
+
+
+# -- pixels --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _pixels(dataset: Dataset, preprocess: Preprocess) -> Iterator[Pixels]:
+    """A function that decodes the images at these positions, in threads."""
+
+    def load(position: int) -> NDArray[np.uint8]:
+        try:
+            picture = read_image(dataset.listing.image_path(position))
+        except CaseError as error:
+            raise DatasetError(
+                f"{error}. Replace the file, or leave its row out; `auditor validate` lists all "
+                "such files at once."
+            ) from None
+        return preprocess.pixels(picture.image)
+
+    with ThreadPoolExecutor(
+        min(8, os.cpu_count() or 1), thread_name_prefix="auditor-load"
+    ) as threads:
+        yield lambda positions: np.stack(list(threads.map(load, positions.tolist())))
