@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auditor.configuration import Config, read_config
     from auditor.datasets import Dataset, open_dataset
     from auditor.errors import AuditorError
+    from auditor.findings import compare
     from auditor.geometry import Preprocess
     from auditor.models import Classifier, load_classifier
     from auditor.pipeline import Settings, audit
@@ -35,6 +36,7 @@ _HOMES = {
     "Run": "auditor.store",
     "Settings": "auditor.pipeline",
     "audit": "auditor.pipeline",
+    "compare": "auditor.findings",
     "load_classifier": "auditor.models",
     "open_dataset": "auditor.datasets",
     "open_run": "auditor.store",
@@ -51,6 +53,7 @@ __all__ = [
     "Run",
     "Settings",
     "audit",
+    "compare",
     "load_classifier",
     "open_dataset",
     "open_run",

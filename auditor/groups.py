@@ -14,6 +14,11 @@ IMPRECISE = 30
 """Below this many judged cases a group's rate is marked as imprecise."""
 
 
+def precision(judged: int) -> str:
+    """What a group of so many judged cases allows: "ok", "imprecise" or "counts only"."""
+    return "ok" if judged >= IMPRECISE else "imprecise" if judged >= COUNTS_ONLY else "counts only"
+
+
 def group_table(cases: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Accuracy in every cell of `by` that holds a case.
 
@@ -38,7 +43,7 @@ def group_table(cases: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
                 "accuracy": right / n if enough else None,
                 "low": interval[0] if interval else None,
                 "high": interval[1] if interval else None,
-                "precision": "ok" if n >= IMPRECISE else "imprecise" if enough else "counts only",
+                "precision": precision(n),
             }
         )
     columns = [*by, "n", "judged", "correct", "accuracy", "low", "high", "precision"]

@@ -14,6 +14,7 @@ import click
 
 import auditor
 from auditor.cli.audit import audit
+from auditor.cli.compare import compare
 from auditor.cli.finetune import finetune
 from auditor.cli.show import show
 from auditor.cli.text import printable
@@ -30,10 +31,11 @@ def commands() -> None:
     auditor validate audit.toml
     auditor audit audit.toml --out runs/first
     auditor show runs/first
+    auditor compare runs/first runs/balanced
     """
 
 
-for command in (validate, audit, show, finetune):
+for command in (validate, audit, show, compare, finetune):
     commands.add_command(command)
 
 

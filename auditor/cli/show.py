@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
 
+from auditor.cli.tables import print_table, wrapped
 from auditor.cli.text import json_text, printable
 from auditor.store import Run, open_run
 
 _MARKS = {"warning": ("!", "red"), "notice": ("•", "yellow"), "info": (" ", "white")}
+_COLLECTED = {
+    "collect": "What to collect, at constant class size",
+    "training_collect": "What to collect for training, at constant class size",
+}
 _MOST_GROUPS = 12
 _MOST_CASES = 10
+_MOST_CELLS = 12
 
 
 @click.command()
@@ -46,10 +52,13 @@ def print_summary(run: Run) -> None:
     click.secho("\nFindings", bold=True)
     for finding in run.findings:
         mark, colour = _MARKS[finding["severity"]]
-        click.echo(click.style(f" {mark} ", fg=colour, bold=True) + _wrapped(finding["text"]))
+        click.echo(click.style(f" {mark} ", fg=colour, bold=True) + wrapped(finding["text"]))
     attributes = run.info["attributes"]
     for by in [["label", name] for name in attributes] or [["label"]]:
         _print_groups(run, by)
+    for finding in run.findings:
+        if finding["kind"] in _COLLECTED:
+            _print_collection(finding)
     _print_queue(run)
     click.echo()
 
@@ -68,9 +77,34 @@ def _print_groups(run: Run, by: list[str]) -> None:
         )
         for row in ordered.head(_MOST_GROUPS).itertuples(index=False)
     ]
-    _print_table(("group", "right", "accuracy", "95 % interval", ""), rows)
+    print_table(("group", "right", "accuracy", "95 % interval", ""), rows)
     if len(table) > _MOST_GROUPS:
         click.echo(f"   and {len(table) - _MOST_GROUPS} more groups: Run.by_group({by})")
+
+
+def _print_collection(finding: dict[str, Any]) -> None:
+    changed = [row for row in finding["table"] if row["collect"] or row["surplus"]]
+    changed.sort(key=lambda row: -row["collect"])
+    click.secho(f"\n{_COLLECTED[finding['kind']]}", bold=True)
+    print_table(
+        ("label", "annotated as", "has", "would need", "collect", "leave out"),
+        [
+            (
+                row["label"],
+                row["value"],
+                f"{row['n']}",
+                f"{row['target']}",
+                f"+{row['collect']}" if row["collect"] else "",
+                f"{row['surplus']}" if row["surplus"] else "",
+            )
+            for row in changed[:_MOST_CELLS]
+        ],
+    )
+    if len(changed) > _MOST_CELLS:
+        click.echo(
+            f"   and {len(changed) - _MOST_CELLS} more: the table of the finding "
+            f"{finding['kind']!r} in findings.json"
+        )
 
 
 def _print_queue(run: Run) -> None:
@@ -84,7 +118,7 @@ def _print_queue(run: Run) -> None:
     click.secho("\nQueue for a person: errors whose margin map lies on a cue", bold=True)
     rows = [_queue_row(case) for _, case in queue.iterrows()]
     rows.sort(key=lambda row: -row[0])
-    _print_table(
+    print_table(
         ("case", "label → predicted", "conf.", "cue", "mass", "chance", "p", "outline"),
         [row[1:] for row in rows[:_MOST_CASES]],
     )
@@ -108,23 +142,3 @@ def _queue_row(case: pd.Series) -> tuple[float, str, str, str, str, str, str, st
         f"{case[f'p.{cue}']:.3f}",
         "–" if pd.isna(stability) else f"holds {stability:.0%}",
     )
-
-
-def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [
-        min(44, max(len(text) for text in column)) for column in zip(head, *rows, strict=True)
-    ]
-    for number, row in enumerate([head, *rows]):
-        cells = (
-            _shortened(text, width).ljust(width) for text, width in zip(row, widths, strict=True)
-        )
-        click.echo("   " + click.style("  ".join(cells).rstrip(), dim=number == 0))
-
-
-def _shortened(text: str, width: int) -> str:
-    text = printable(text)
-    return text if len(text) <= width else "…" + text[1 - width :]
-
-
-def _wrapped(text: str) -> str:
-    return click.wrap_text(printable(text), width=96, initial_indent="", subsequent_indent="   ")

@@ -1,8 +1,11 @@
-"""What the measures mean: flags of cases, and statements about the run."""
+"""What the measures mean: flags of cases, statements about a run, and what two differ in."""
 
 from __future__ import annotations
 
-from auditor.findings.conclusions import Finding, conclude
+from auditor.findings.collection import collection_plan
+from auditor.findings.comparison import Comparison, Paired, compare
+from auditor.findings.conclusions import conclude
+from auditor.findings.finding import Finding
 from auditor.findings.flags import (
     Judgement,
     References,
@@ -16,10 +19,14 @@ from auditor.findings.thresholds import THRESHOLDS, Thresholds
 
 __all__ = [
     "THRESHOLDS",
+    "Comparison",
     "Finding",
     "Judgement",
+    "Paired",
     "References",
     "Thresholds",
+    "collection_plan",
+    "compare",
     "conclude",
     "judge_error",
     "pattern",

@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
+from auditor.findings.association import associations, training_associations
+from auditor.findings.finding import Finding, Severity
 from auditor.findings.thresholds import THRESHOLDS, Thresholds
 from auditor.groups import COUNTS_ONLY, group_table
 from auditor.statistics import mean_interval, more_than_chance, wilson
-
-Severity = Literal["warning", "notice", "info"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One statement, with everything that it rests on.
-
-    `value` is in the unit that `text` names; `low` and `high` bound its 95 % interval,
-    `n` counts the cases behind it, `threshold` is what the value was held against. Each is
-    null where it does not apply. `query` selects the cases in `cases.parquet` (a pandas
-    expression); null where the finding is about all of them.
-    """
-
-    kind: str
-    severity: Severity
-    text: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    threshold: float | None = None
-    query: str | None = None
-
-    def described(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
 
 
 def conclude(
@@ -46,18 +20,23 @@ def conclude(
     attributes: Sequence[str],
     layer: Mapping[str, Any],
     expected_accuracy: float | None = None,
+    training: Mapping[str, Any] | None = None,
+    seed: int = 0,
     thresholds: Thresholds = THRESHOLDS,
 ) -> list[Finding]:
     """The findings of a run, warnings first, in a fixed order.
 
     `cases` needs `label`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
     `status.<cue>`, `best_p.<cue>`, `attribute.<name>`, and `mass.<region>` and `area.<region>`
-    of the subject and the cues.
+    of the subject and the cues; `cluster`, if it has it, says which cases belong together.
+    `training` is what the checkpoint records of its training, `seed` that of the bootstrap.
     """
     findings = [
         *_layer(layer),
         *_accuracy(cases, expected_accuracy),
         *_worst_group(cases, attributes),
+        *associations(cases, attributes, seed, thresholds),
+        *training_associations(training, seed, thresholds),
         *_attention(cases, cues, thresholds),
         *_shares(cases, ("subject", *cues)),
         *_unjudged(cases, cues),

@@ -25,6 +25,8 @@ class Thresholds:
     """Further cuts at which the overlap is reported, to show how much hangs on it."""
     pattern: float = 0.5
     """Value from which IoU, saliency and ground-truth coverage count as high."""
+    association: float = 0.1
+    """Label and attribute go together notably where the interval of V lies above this."""
 
     def described(self) -> dict[str, object]:
         """JSON-ready."""

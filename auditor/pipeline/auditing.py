@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 
 from auditor.cam import FOLLOWS, METHODS, Layer, find_layer
@@ -22,6 +21,7 @@ from auditor.findings import THRESHOLDS, conclude
 from auditor.hashing import file_sha256
 from auditor.models import Classifier, describe
 from auditor.pipeline.computing import DEFAULTS, Progress, Settings, Work
+from auditor.pipeline.devices import find_device
 from auditor.pipeline.finishing import finished, gather
 from auditor.pipeline.provenance import provenance, versions, weights_sha256
 from auditor.store import SCHEMA_VERSION, Run, Shard, Writer, open_run
@@ -51,7 +51,7 @@ def audit(
     config = config or dataset.source
     method, seed = (config.audit.method, config.audit.seed) if config else ("gradcam", 0)
     _check(classifier, dataset, settings, method)
-    classifier.module.to(_device(settings.device))
+    classifier.module.to(find_device(settings.device))
     shape = (classifier.channels, *classifier.input_size)
     layer = find_layer(classifier.module, classifier.logits, shape, classifier.layer)
     positions = _sample(len(dataset), settings.limit, seed)
@@ -96,6 +96,7 @@ def _write(
         needed = "label correct status flag cue evidence".split()
         needed += [f"attribute.{name}" for name in work.attributes]
         needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "best_p")]
+        needed += ["cluster"] * ("cluster" in work.schema.names)
         judged = (SUBJECT, *roles.cues)
         needed += [f"{column}.{region}" for region in judged for column in ("mass", "area")]
         # Few distinct texts in many rows: as categories they take a byte or two a case.
@@ -112,7 +113,11 @@ def _write(
             )
         layer = _layer_info(work.layer)
         expected = config.model.expected_accuracy if config else None
-        findings = conclude(cases, roles.cues, work.attributes, layer, expected)
+        model = describe(work.classifier)
+        training = model.get("training")
+        findings = conclude(
+            cases, roles.cues, work.attributes, layer, expected, training, seed, THRESHOLDS
+        )
         info = {
             "schema_version": SCHEMA_VERSION,
             "counts": counts,
@@ -128,7 +133,7 @@ def _write(
             "seed": seed,
             "thresholds": THRESHOLDS.described(),
             "image_root": str(dataset.listing.image_root),
-            "model": describe(work.classifier),
+            "model": model,
             "configuration": config.path.read_text(encoding="utf-8") if config else None,
             "identity": dict(identity),
             "provenance": provenance(work.classifier.device, _sources(dataset)),
@@ -183,20 +188,6 @@ def _check(classifier: Classifier, dataset: Dataset, settings: Settings, method:
             f"{some[0]}: no such file, nor is any of the {len(some)} images looked for; correct "
             "dataset.image_root or the paths in the dataset."
         )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # "meta", say, holds no values
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise AuditorError(
-            f"--device {name!r} cannot be used here ({reason}); give cpu, cuda or cuda:1."
-        ) from None
-    return device
 
 
 def _sample(count: int, limit: int | None, seed: int) -> NDArray[np.intp]:

@@ -1,0 +1,36 @@
+"""One statement about a run, with everything that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Severity = Literal["warning", "notice", "info"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement, with everything that it rests on.
+
+    `value` is in the unit that `text` names; `low` and `high` bound its 95 % interval,
+    `n` counts the cases behind it, `threshold` is what the value was held against. Each is
+    null where it does not apply. `query` selects the cases in `cases.parquet` (a pandas
+    expression); null where the finding is about all of them. `table` holds JSON-ready rows
+    where the finding is one of those that come with a table, null elsewhere.
+    """
+
+    kind: str
+    severity: Severity
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    threshold: float | None = None
+    query: str | None = None
+    table: tuple[Mapping[str, Any], ...] | None = None
+
+    def described(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "table": None if self.table is None else list(self.table)}
