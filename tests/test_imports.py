@@ -24,6 +24,8 @@ LAYERS = {
     "groups": 1,
     "measures": 1,
     "regions": 1,
+    "sample": 1,
+    "scenes": 1,
     "statistics": 1,
     "values": 1,
     "store": 1,
@@ -35,10 +37,11 @@ LAYERS = {
     "pipeline": 3,
     "figures": 4,
     "report": 4,
+    "study": 4,
     "cli": 5,
     "dashboard": 5,
 }
-WITH_TORCH = {"cam", "evidence", "models", "pipeline"}
+WITH_TORCH = {"cam", "evidence", "models", "pipeline", "study"}
 BELOW_AND_BESIDE = {0, 1}  # layers whose modules may import each other, without cycles
 
 
