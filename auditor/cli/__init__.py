@@ -17,6 +17,7 @@ from auditor.cli.audit import audit
 from auditor.cli.compare import compare
 from auditor.cli.finetune import finetune
 from auditor.cli.show import show
+from auditor.cli.study import study
 from auditor.cli.text import printable
 from auditor.cli.validate import validate
 from auditor.errors import AuditorError
@@ -35,7 +36,7 @@ def commands() -> None:
     """
 
 
-for command in (validate, audit, show, compare, finetune):
+for command in (validate, audit, show, compare, finetune, study):
     commands.add_command(command)
 
 

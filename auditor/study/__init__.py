@@ -1,0 +1,1 @@
+"""The doctor/nurse study of the Grad-CAM paper, on rendered scenes, over arms and seeds."""
