@@ -9,6 +9,7 @@ import pandas as pd
 
 from auditor.findings.association import associations, training_associations
 from auditor.findings.finding import Finding, Severity
+from auditor.findings.gates import gates
 from auditor.findings.thresholds import THRESHOLDS, Thresholds
 from auditor.groups import COUNTS_ONLY, group_table
 from auditor.statistics import mean_interval, more_than_chance, wilson
@@ -16,6 +17,7 @@ from auditor.statistics import mean_interval, more_than_chance, wilson
 
 def conclude(
     cases: pd.DataFrame,
+    classes: Sequence[str],
     cues: Sequence[str],
     attributes: Sequence[str],
     layer: Mapping[str, Any],
@@ -26,12 +28,14 @@ def conclude(
 ) -> list[Finding]:
     """The findings of a run, warnings first, in a fixed order.
 
-    `cases` needs `label`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
+    `cases` needs `label`, `predicted`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
     `status.<cue>`, `best_p.<cue>`, `attribute.<name>`, and `mass.<region>` and `area.<region>`
     of the subject and the cues; `cluster`, if it has it, says which cases belong together.
+    `classes` are the model's, in the order of its outputs.
     `training` is what the checkpoint records of its training, `seed` that of the bootstrap.
     """
     findings = [
+        *gates(cases, classes, thresholds),
         *_layer(layer),
         *_accuracy(cases, expected_accuracy),
         *_worst_group(cases, attributes),

@@ -27,6 +27,10 @@ class Thresholds:
     """Value from which IoU, saliency and ground-truth coverage count as high."""
     association: float = 0.1
     """Label and attribute go together notably where the interval of V lies above this."""
+    certain: float = 0.001
+    """Level of statements about the model as a whole."""
+    reordering: float = 0.2
+    """Accuracy that another order of the classes may gain before their order is doubted."""
 
     def described(self) -> dict[str, object]:
         """JSON-ready."""

@@ -93,7 +93,7 @@ def _write(
             yield finished(shard, context, roles, THRESHOLDS)
 
     def concluded(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        needed = "label correct status flag cue evidence".split()
+        needed = "label predicted correct status flag cue evidence".split()
         needed += [f"attribute.{name}" for name in work.attributes]
         needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "best_p")]
         needed += ["cluster"] * ("cluster" in work.schema.names)
@@ -116,7 +116,15 @@ def _write(
         model = describe(work.classifier)
         training = model.get("training")
         findings = conclude(
-            cases, roles.cues, work.attributes, layer, expected, training, seed, THRESHOLDS
+            cases,
+            work.classifier.classes,
+            roles.cues,
+            work.attributes,
+            layer,
+            expected,
+            training,
+            seed,
+            THRESHOLDS,
         )
         info = {
             "schema_version": SCHEMA_VERSION,
