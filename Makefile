@@ -11,7 +11,7 @@ export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 .PHONY: demo test check format clean
 
 demo: $(READY)
-	$(BIN)/python sample_data/demo.py
+	$(BIN)/auditor demo --out build/demo
 
 test: $(READY)
 	$(BIN)/python -m pytest

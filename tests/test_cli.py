@@ -526,7 +526,7 @@ def test_an_interrupted_audit_keeps_its_shards_and_goes_on(
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == (
         "auditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
-        "training every epoch), and the same command goes on from there."
+        "training every epoch, a study every network), and the same command goes on from there."
     )
     assert "Traceback" not in err
     assert out == ""

@@ -311,7 +311,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(auditor_cli: Call, 
     assert outcome.status == 130
     assert outcome.err.splitlines()[-1] == (
         "auditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
-        "training every epoch), and the same command goes on from there."
+        "training every epoch, a study every network), and the same command goes on from there."
     )
     assert files(train) - before == {"m.pt.training"}
 

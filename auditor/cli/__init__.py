@@ -15,6 +15,7 @@ import click
 import auditor
 from auditor.cli.audit import audit
 from auditor.cli.compare import compare
+from auditor.cli.demo import demo
 from auditor.cli.finetune import finetune
 from auditor.cli.show import show
 from auditor.cli.study import study
@@ -29,6 +30,7 @@ def commands() -> None:
     """Find out whether an image classifier decides by the subject or by a cue.
 
     \b
+    auditor demo
     auditor validate audit.toml
     auditor audit audit.toml --out runs/first
     auditor show runs/first
@@ -36,7 +38,7 @@ def commands() -> None:
     """
 
 
-for command in (validate, audit, show, compare, finetune, study):
+for command in (demo, validate, audit, show, compare, finetune, study):
     commands.add_command(command)
 
 
@@ -58,7 +60,8 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo(
             "\nauditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
-            "training every epoch), and the same command goes on from there.",
+            "training every epoch, a study every network), and the same command goes on from "
+            "there.",
             err=True,
         )
         sys.exit(130)
