@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.geometry import Preprocess
     from auditor.models import Classifier, load_classifier
     from auditor.pipeline import Settings, audit
+    from auditor.pipeline.finetuning import finetune
     from auditor.regions import RegionRoles
     from auditor.store import Run, open_run
 
@@ -37,6 +38,7 @@ _HOMES = {
     "Settings": "auditor.pipeline",
     "audit": "auditor.pipeline",
     "compare": "auditor.findings",
+    "finetune": "auditor.pipeline.finetuning",
     "load_classifier": "auditor.models",
     "open_dataset": "auditor.datasets",
     "open_run": "auditor.store",
@@ -54,6 +56,7 @@ __all__ = [
     "Settings",
     "audit",
     "compare",
+    "finetune",
     "load_classifier",
     "open_dataset",
     "open_run",
