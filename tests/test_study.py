@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -397,6 +398,22 @@ def test_the_picture_shows_a_dot_for_every_seed():
     small = [dot for dot in dots if dot.get("r") == "2.5"]
     # Accuracy of 3 arms, 4 groups of 2 arms, effects of skewed and even: 13 × 10.
     assert len(small) == 130
+
+
+def test_the_published_results_are_what_their_cells_come_to():
+    folder = Path(__file__).resolve().parent.parent / "docs" / "study"
+    published = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    plan, cells = Plan(**published["plan"]), published["cells"]
+    assert plan == Plan()  # what `auditor study` runs today
+    again = described(plan, cells)["arms"]
+    for arm, columns in published["arms"].items():
+        assert columns["accuracy"]["mean"] == pytest.approx(again[arm]["accuracy"]["mean"])
+    assert (folder / "study.md").read_text(encoding="utf-8") == markdown(plan, cells)
+    assert (folder / "study.svg").read_text(encoding="utf-8") == draw_plot(per_seed(cells))
+    prose = (folder.parent / "study.md").read_text(encoding="utf-8")
+    rows = [row for row in markdown(plan, cells).splitlines() if row.startswith("| skewed | 10 |")]
+    assert rows[0].split(" | ")[2:] == ["86.2 ± 1.3", "91.7 ± 1.1", "83.8", "82 |"]
+    assert "| skewed | 86.2 ± 1.3 | 91.7 ± 1.1 | 83.8 | 82 |" in prose
 
 
 # -- command --------------------------------------------------------------------------------

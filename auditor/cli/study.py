@@ -9,10 +9,11 @@ import click
 import pandas as pd
 
 from auditor.cli.progress import progress_bar
-from auditor.cli.tables import print_table
+from auditor.cli.tables import print_table, wrapped
 from auditor.cli.text import printable
 
 _QUICK_SEEDS, _FULL_SEEDS = 2, 10
+_COLOURS = {"yes": "green", "no": "red"}
 
 
 @click.command()
@@ -67,12 +68,15 @@ def _print(table: pd.DataFrame) -> None:
         ("Accuracy on the balanced test, in %", writing.accuracy_rows),
         ("By group and with the cue swapped, in %; [ideal observer]", writing.cue_rows),
         ("Paired differences", writing.difference_rows),
-        ("What it was to show", writing.condition_rows),
     )
     for title, rows in parts:
         click.secho(f"\n{title}", bold=True)
         head, *body = rows(table)
         print_table(head, body)
+    click.secho("\nWhat it was to show", bold=True)
+    for told, seen, met in writing.condition_rows(table)[1:]:
+        click.echo(f"   {wrapped(f'{told}: {seen}')}")
+        click.secho(f"      {met}", fg=_COLOURS.get(met), bold=met in _COLOURS)
 
 
 def _minutes(cells: int, jobs: int | None) -> str:
