@@ -41,6 +41,7 @@ class Canvas:
     picture: Image.Image
     index: Image.Image | None
     _draw: ImageDraw.ImageDraw
+    _tint: ImageDraw.ImageDraw
     _mark: ImageDraw.ImageDraw | None
 
     @classmethod
@@ -49,16 +50,19 @@ class Canvas:
         size = (side * OVERSAMPLING, side * OVERSAMPLING)
         picture = Image.new("RGB", size)
         index = Image.new("L", size) if masks else None
-        # In this mode colours with an alpha are blended into the picture.
-        draw = ImageDraw.Draw(picture, "RGBA")
-        return cls(side, picture, index, draw, ImageDraw.Draw(index) if index else None)
+        draw, mark = ImageDraw.Draw(picture), ImageDraw.Draw(index) if index else None
+        # In this mode colours with an alpha are blended into the picture, which takes longer.
+        return cls(side, picture, index, draw, ImageDraw.Draw(picture, "RGBA"), mark)
 
     def shape(
         self, points: Points, colour: Colour, region: int | None = None, alpha: int = 255
     ) -> None:
         """Fill a polygon. Without a `region` it is of the room, which nothing lies behind."""
         corners = np.rint(points * (self.side * OVERSAMPLING)).ravel().tolist()
-        self._draw.polygon(corners, fill=(*colour, alpha))
+        if alpha == 255:
+            self._draw.polygon(corners, fill=colour)
+        else:
+            self._tint.polygon(corners, fill=(*colour, alpha))
         if self._mark is not None and region is not None:
             self._mark.polygon(corners, fill=region)
 
@@ -74,7 +78,8 @@ class Canvas:
         scale = self.side * OVERSAMPLING
         at = np.rint(points * scale).ravel().tolist()
         thick = max(1, round(width * scale))
-        for draw, fill in ((self._draw, (*colour, alpha)), (self._mark, region)):
+        drawn = (self._draw, colour) if alpha == 255 else (self._tint, (*colour, alpha))
+        for draw, fill in (drawn, (self._mark, region)):
             if draw is None or fill is None:
                 continue
             draw.line(at, fill=fill, width=thick, joint="curve")
