@@ -1,0 +1,106 @@
+"""Interventions: changing the pixels, and what the change says of a suspicion.
+
+Functions on arrays, without a model: the caller assembles images and asks its classifier. All
+images and masks are those of the model's input (or all as stored; then `cell` and margins are
+in those pixels). For a case, in order:
+
+1. `region_problem` for the dilated cue set, else `untestable`.
+2. `DonorPool.draw` for each attribute tied to the cue; on a problem, the fills.
+3. `prepare` once; `splice` for the first `Looks.next` pairs of both arms, those of many cases
+   and cue sets in one batch; `estimate_donors` and `decide_by_donors` when their logits are
+   there; on with the cases whose decision is not `final`.
+4. Without donors: `control_regions` once, every one of `FILLS` on the region and on the
+   controls with a `generator` of the case; `estimate_fills`, `decide_by_fills`.
+5. For a correct case that is confirmed or probable: the fills on the subject, and
+   `survives_without_subject`.
+"""
+
+from __future__ import annotations
+
+from auditor.evidence.controls import Controls, control_regions
+from auditor.evidence.decisions import (
+    CRITERIA,
+    Criteria,
+    Decision,
+    Outcome,
+    decide_by_donors,
+    decide_by_fills,
+    survives_without_subject,
+    untestable,
+)
+from auditor.evidence.donors import DONORS, FEWEST_DONORS, DonorPool, Donors, generator
+from auditor.evidence.estimates import (
+    DonorEstimate,
+    Effect,
+    FillEstimate,
+    Pair,
+    estimate_donors,
+    estimate_fills,
+    margins,
+    welch,
+)
+from auditor.evidence.fills import FILLS, Fill, harmonic
+from auditor.evidence.reasons import REASONS, Reason, region_problem
+from auditor.evidence.rows import Arm, InterventionRow
+from auditor.evidence.sequential import Looks
+from auditor.evidence.shapes import (
+    Alignment,
+    Shape,
+    align,
+    align_frames,
+    box,
+    dilated,
+    near,
+    shape_of,
+    steadiest,
+)
+from auditor.evidence.splicing import MARGIN, Piece, Target, prepare, splice
+
+__all__ = [
+    "CRITERIA",
+    "DONORS",
+    "FEWEST_DONORS",
+    "FILLS",
+    "MARGIN",
+    "REASONS",
+    "Alignment",
+    "Arm",
+    "Controls",
+    "Criteria",
+    "Decision",
+    "DonorEstimate",
+    "DonorPool",
+    "Donors",
+    "Effect",
+    "Fill",
+    "FillEstimate",
+    "InterventionRow",
+    "Looks",
+    "Outcome",
+    "Pair",
+    "Piece",
+    "Reason",
+    "Shape",
+    "Target",
+    "align",
+    "align_frames",
+    "box",
+    "control_regions",
+    "decide_by_donors",
+    "decide_by_fills",
+    "dilated",
+    "estimate_donors",
+    "estimate_fills",
+    "generator",
+    "harmonic",
+    "margins",
+    "near",
+    "prepare",
+    "region_problem",
+    "shape_of",
+    "splice",
+    "steadiest",
+    "survives_without_subject",
+    "untestable",
+    "welch",
+]

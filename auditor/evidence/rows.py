@@ -1,0 +1,31 @@
+"""What one changed image gave: the rows of `interventions.parquet`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Arm = Literal["same", "opposite", "fill", "control", "subject"]
+"""Donors of the case's own value, donors of another; the cue filled, a control region filled;
+the subject filled."""
+
+
+@dataclass(frozen=True)
+class InterventionRow:
+    """One changed image and the logits that it got; a row of `interventions.parquet`."""
+
+    case: str
+    """The id of the audited image."""
+    cue: str
+    """The cue set: names joined by `+`; `subject` in the arm of that name."""
+    arm: Arm
+    attribute: str | None
+    """The attribute whose value donors were chosen by; null for fills."""
+    donor: str | None
+    """The id of the donor; null for fills."""
+    fill: str | None
+    """A name of `FILLS`; null for donors."""
+    number: int
+    """The donor's place in its arm, or the control's number, from 0; pairs share it."""
+    logits: tuple[float, ...]
+    """Finite or not, as the model gave them, in the order of the classes."""
