@@ -56,6 +56,15 @@ def more_than_chance(successes: int, n: int, chance: float) -> float | None:
     return float(stats.binomtest(successes, n, chance, alternative="greater").pvalue)
 
 
+def lower_rate(some: tuple[int, int], others: tuple[int, int]) -> float:
+    """One-sided p-value that the rate of `some` lies below that of `others`: Fisher's exact test.
+
+    Each is (successes, trials).
+    """
+    table = [[wins, trials - wins] for wins, trials in (some, others)]
+    return float(stats.fisher_exact(table, alternative="less").pvalue)
+
+
 def mcnemar(only_first: int, only_second: int) -> float | None:
     """Exact two-sided p-value of McNemar's test (McNemar 1947), from the discordant pairs.
 

@@ -222,7 +222,11 @@ def main() -> int:
         with progress_bar("Drawing training scenes", "images") as progress:
             write_training(training, progress)
     if only:
-        print(f"Wrote {only}. Next: auditor finetune {only / 'skewed.toml'} --out skewed.pt")
+        skewed, balanced = only / "skewed.toml", only / "balanced.pt"
+        print(
+            f"Wrote {only}. Next: auditor finetune {skewed} --out {balanced} --balance drawn_as, "
+            f"and then auditor audit {only / 'audit.toml'} --out runs/balanced"
+        )
         return 0
     for name in CHECKPOINTS:
         checkpoint = training / f"{name}.pt"

@@ -413,7 +413,7 @@ def test_validate_lists_every_problem_at_once(auditor_cli: Call, project: Projec
     assert problems[3].startswith(f"fatal   {project.manifest}: case08: the label 'wram'")
     assert "did you mean 'warm'?" in problems[3]
     assert problems[4] == f"spoiled {project.manifest}: case10: has no value for attribute.tone"
-    assert total.startswith("5 problems in 12 cases: 1 that stop an audit, 4 that spoil")
+    assert total.startswith("5 problems in 12 cases; stopping an audit: 1, spoiling a case or a")
     listed = json.loads(auditor_cli("validate", project.config, "--json").out)
     assert [problem["id"] for problem in listed["problems"]] == [
         "case00",
@@ -525,7 +525,7 @@ def test_an_interrupted_audit_keeps_its_shards_and_goes_on(
         process.wait()
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == (
-        "auditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
+        "auditor: interrupted; what was finished is kept (an audit keeps every 256 cases, a "
         "training every epoch, a study every network), and the same command goes on from there."
     )
     assert "Traceback" not in err

@@ -114,7 +114,7 @@ def test_the_clinic_by_hand():
     assert "woman: 22.0% of doctor, 92.8% of nurse" in value.text
     collect = findings["collect"]
     assert (collect.severity, collect.value, collect.n) == ("notice", 176, 500)
-    assert "exchange 88 doctor · woman in for 88 doctor · man; 88 nurse · man in" in collect.text
+    assert "replace 88 doctor · man by 88 doctor · woman; 88 nurse · woman by" in collect.text
     assert "176 of 500 images (35.2%)" in collect.text
     described = collect.described()
     assert json.loads(json.dumps(described)) == described
@@ -170,7 +170,7 @@ def test_clusters_widen_the_interval():
 def test_many_cells_are_cut_in_the_text_and_whole_in_the_table():
     counts = {f"class {i}": {f"value {i}": 20, f"value {(i + 1) % 9}": 20} for i in range(9)}
     collect = found(counts)["collect"]
-    assert collect.text.count(" in for ") == 4
+    assert collect.text.count(" by ") == 4
     assert "and 5 more: " in collect.text
     assert {row["label"] for row in collect.table} == set(counts)
 

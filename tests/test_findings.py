@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from auditor.findings import (
+    Finding,
     References,
+    conclude,
     judge_error,
     pattern,
     quadrant,
@@ -133,3 +136,66 @@ def test_pattern(iou: float, saliency: float, region: float, right: str, wrong: 
     assert pattern(True, iou, saliency, region) == right
     assert pattern(False, iou, saliency, region) == wrong
     assert pattern(True, NAN, saliency, region) is None
+
+
+def concluded(right: dict[tuple[str, str], tuple[int, int]], **columns: object) -> list[Finding]:
+    """The findings of a model that is right on so many of so many, by label and ground."""
+    rows = [
+        {"label": label, "attribute.ground": ground, "correct": case < wins}
+        for (label, ground), (wins, count) in right.items()
+        for case in range(count)
+    ]
+    cases = pd.DataFrame(rows)
+    other = cases["label"].map({"circle": "square", "square": "circle"})
+    cases["predicted"] = cases["label"].where(cases["correct"], other)
+    given = {"status": "ok", "status.subject": "ok", "flag": None, "cue": None, "evidence": None}
+    cases = cases.assign(**(given | {"mass.subject": 0.5, "area.subject": 0.5} | columns))
+    layer = {"verified": True}
+    return conclude(cases, ("circle", "square"), (), ("ground",), layer)
+
+
+def by_kind(findings: list[Finding], kind: str) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == kind]
+
+
+def test_a_model_that_decides_by_an_attribute_has_a_notable_worst_group() -> None:
+    findings = concluded(
+        {
+            ("circle", "red"): (15, 15),
+            ("circle", "blue"): (0, 15),
+            ("square", "red"): (0, 15),
+            ("square", "blue"): (15, 15),
+        }
+    )
+    by_both, by_label = by_kind(findings, "worst_group")  # notices come first
+    assert by_label.severity == "info"
+    assert by_both.severity == "notice"
+    # 0 of 15 against 30 of 45: C(30, 15) / C(60, 15), times 4 groups.
+    assert "the other groups together 66.7% (p < .001, corrected for 4 groups)" in by_both.text
+    (chance,) = by_kind(findings, "gate_chance")
+    assert "it may decide by what tells the groups apart" in chance.text
+
+
+def test_like_groups_have_no_notable_worst_one() -> None:
+    findings = concluded(
+        {
+            ("circle", "red"): (27, 30),
+            ("circle", "blue"): (26, 30),
+            ("square", "red"): (28, 30),
+            ("square", "blue"): (25, 30),
+        }
+    )
+    assert {f.severity for f in by_kind(findings, "worst_group")} == {"info"}
+
+
+def test_a_subject_that_cannot_be_measured_is_told_with_its_remedy() -> None:
+    right = {("circle", "red"): (12, 12), ("square", "red"): (12, 12)}
+    (found,) = by_kind(
+        concluded(right, **{"status.subject": "below_resolution", "mass.subject": np.nan}),
+        "subject_coverage",
+    )
+    assert found.severity == "warning"
+    assert found.text == (
+        "The subject could be measured in 0 of 24 cases (24 below_resolution). It is smaller than "
+        "a cell of the map: give a larger input, or a finer model.layer."
+    )

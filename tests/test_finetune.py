@@ -310,7 +310,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(auditor_cli: Call, 
         outcome = call_finetune(auditor_cli, train)
     assert outcome.status == 130
     assert outcome.err.splitlines()[-1] == (
-        "auditor: interrupted; what is written is kept (an audit writes every 256 cases, a "
+        "auditor: interrupted; what was finished is kept (an audit keeps every 256 cases, a "
         "training every epoch, a study every network), and the same command goes on from there."
     )
     assert files(train) - before == {"m.pt.training"}
@@ -337,7 +337,7 @@ def test_a_changed_configuration_does_not_go_on_but_fresh_starts_over(
     kept = state.read_bytes()
     refused(
         call_finetune(auditor_cli, train),
-        f"{state}: is an interrupted training of other inputs (different: configuration, "
+        f"{state}: is an interrupted training of other inputs (different: "
         "finetune.epochs). Start over with --fresh, which throws it away, give another --out, or "
         "restore the inputs.",
     )
@@ -724,9 +724,28 @@ def test_an_image_that_cannot_be_read(auditor_cli: Call, train: Project):
     assert outcome.status == 2
     message = outcome.err.splitlines()[-1]
     assert message.startswith(f"auditor: {train.image(3)}: cannot be decoded: ")
-    assert message.endswith(
-        ". Replace the file, or leave its row out; `auditor validate` lists all such files at once."
+    assert message.endswith(". Replace the file, or leave its row out.")
+
+
+def test_missing_images_are_told_before_training(auditor_cli: Call, train: Project):
+    for number in (3, 5):
+        train.image(number).unlink()
+    refused(
+        call_finetune(auditor_cli, train),
+        f"{train.image(3)}: no such file; 2 of 12 images are missing. Correct the paths or "
+        "dataset.image_root, or leave those rows out.",
     )
+    assert not {"m.pt", "m.pt.training"} & files(train)
+
+
+def test_a_comment_does_not_keep_a_training_from_going_on(auditor_cli: Call, train: Project):
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in(patch, 2)
+        assert call_finetune(auditor_cli, train).status == 130
+    train.config.write_text(train.config.read_text() + "# a comment\n")
+    outcome = call_finetune(auditor_cli, train)
+    assert outcome.status == 0
+    assert "Continuing after epoch 1 of 3" in outcome.out
 
 
 def test_a_training_that_diverges(auditor_cli: Call, train: Project):

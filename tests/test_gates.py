@@ -78,7 +78,7 @@ def test_a_constant_answer_is_not_above_chance():
     assert chance.severity == "warning"
     assert chance.text.startswith(
         "Gate not passed: the model is right on 60.0% of 100 images, not shown to be above the "
-        "60.0% of always saying 'a'."
+        "60.0% of always saying 'a'. It names 'a' for every image."
     )
     assert order.severity == "info"
 

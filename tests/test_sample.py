@@ -121,3 +121,12 @@ def test_the_demo_runs_again_at_once(demo, auditor_cli):
     again = auditor_cli("demo", "--out", demo)
     assert again.status == 0
     assert "is there already" in again.out
+
+
+def test_the_demo_leaves_a_folder_of_somebody_else_alone(auditor_cli, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    for out in (tmp_path, tmp_path / "thesis.txt"):
+        refused = auditor_cli("demo", "--out", out)
+        assert refused.status == 2
+        assert f"{out}: exists and holds more than this demo's runs; give another" in refused.err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -15,6 +15,7 @@ from auditor.statistics import (
     cramers_v,
     cramers_v_interval,
     holm,
+    lower_rate,
     mcnemar,
     mean_interval,
     more_than_chance,
@@ -177,3 +178,9 @@ def test_clusters_are_resampled_together() -> None:
     assert ones == pytest.approx(plain, abs=0.05)
     assert tens[1] - tens[0] > 1.5 * (plain[1] - plain[0])
     assert cramers_v_interval(table, 0) == plain  # the seed says what is drawn
+
+
+def test_a_lower_rate_by_hand():
+    # 0 of 2 against 2 of 2: of the C(4, 2) = 6 ways to place two successes, one has both outside.
+    assert lower_rate((0, 2), (2, 2)) == pytest.approx(1 / 6)
+    assert lower_rate((2, 2), (0, 2)) == 1.0

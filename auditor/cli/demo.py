@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import pandas as pd
 
 from auditor.cli.compare import print_comparison
 from auditor.cli.progress import progress_bar
 from auditor.cli.show import print_summary
 from auditor.cli.text import printable
+from auditor.errors import RunError
+from auditor.store import Run
+from auditor.store.run import PART
 
 if TYPE_CHECKING:
-    from auditor.store import Run
+    from auditor.findings import Comparison
 
 _RUNS = ("skewed", "rebalanced")
 
@@ -41,6 +47,7 @@ def demo(out: Path) -> None:
     from auditor.sample import sample_folder
 
     folder = sample_folder()
+    _check(out)
     _say(
         "Two classifiers tell doctors from nurses in rendered clinic scenes. What should decide "
         "is garment and equipment. In the training set of the first, 78 % of the doctors and 7 % "
@@ -53,9 +60,17 @@ def demo(out: Path) -> None:
     print_summary(runs["skewed"])
     _say("And the same with the classifier whose training set was rebalanced (B):")
     click.echo()
-    print_comparison(compare(runs["skewed"], runs["rebalanced"]))
-    _say(_reading(runs["skewed"], runs["rebalanced"]))
+    comparison = compare(runs["skewed"], runs["rebalanced"])
+    print_comparison(comparison)
+    _say(_reading(runs["skewed"], comparison))
     click.echo("\n" + _next_steps(out, folder))
+
+
+def _check(out: Path) -> None:
+    """Raise `RunError` where `out` is somebody's own folder or file."""
+    ours = {f"{name}{ending}" for name in _RUNS for ending in ("", PART)}
+    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= ours):
+        raise RunError(f"{out}: exists and holds more than this demo's runs; give another --out.")
 
 
 def _audited(config: Path, out: Path) -> Run:
@@ -78,23 +93,32 @@ def _audited(config: Path, out: Path) -> Run:
         )
 
 
-def _reading(skewed: Run, rebalanced: Run) -> str:
+def _reading(skewed: Run, comparison: Comparison) -> str:
     """What the two runs show, in a few sentences with their own numbers."""
-    before, after = (
-        run.by_group(["label", "drawn_as"]).set_index(["label", "attribute.drawn_as"])["accuracy"]
-        for run in (skewed, rebalanced)
-    )
-    worst = before.idxmin()
+    groups = comparison.groups[comparison.groups["attribute"] == "drawn_as"]
+    worst = groups.loc[groups["accuracy_a"].idxmin()]
+    cost = groups.loc[groups["difference"].idxmin()]
     validation = skewed.info["model"]["training"]["validation_accuracy"]
+    paired = comparison.accuracy
+    few = (
+        ", a gain too small to be told from chance on so few images"
+        if paired.p is not None and paired.p > 0.05
+        else ""
+    )
     return (
         f"How to read this: on its own, equally skewed validation set the first classifier was "
-        f"right on {validation:.0%} of the images; on the balanced test it is on "
-        f"{_accuracy(skewed):.0%}, and least on the group {' · '.join(worst)}, with "
-        f"{before[worst]:.0%}. The second is right on {_accuracy(rebalanced):.0%}, and on "
-        f"{after[worst]:.0%} of that group. "
+        f"right on {validation:.1%} of the images; on the balanced test it is right on "
+        f"{paired.accuracy_a:.1%}, and least on the group {_group(worst)}, with "
+        f"{worst['accuracy_a']:.1%}. The second is right on {paired.accuracy_b:.1%}{few}; on "
+        f"{worst['accuracy_b']:.1%} of that group, and on {cost['accuracy_b']:.1%} of "
+        f"{_group(cost)} instead of {cost['accuracy_a']:.1%}, where the cue had helped. "
         f"{_maps(skewed)} What the cue truly does is measured by drawing the same scenes again "
         "with the cue swapped: auditor study, docs/study.md."
     )
+
+
+def _group(row: pd.Series) -> str:
+    return f"{row['label']} · {row['value']}"
 
 
 def _maps(run: Run) -> str:
@@ -104,30 +128,36 @@ def _maps(run: Run) -> str:
     counted = f"on {queued} of {found['n']} testable errors they lie on face or hair more"
     if found["severity"] == "notice":
         return (
-            f"Its maps say where to look for the reason: {counted} than chance explains. That is "
-            "suspicion, not proof."
+            f"The first one's maps say where to look for the reason: {counted} than chance "
+            "explains. That is suspicion, not proof."
         )
     return (
-        f"Its maps do not give the reason away: {counted} than regions of other images "
+        f"The first one's maps do not give the reason away: {counted} than regions of other images "
         "would explain, about as many as by chance. A cue that maps do not show may still decide."
     )
 
 
-def _accuracy(run: Run) -> float:
-    return float(run.read_cases(["correct"])["correct"].dropna().astype(bool).mean())
-
-
 def _next_steps(out: Path, folder: Path) -> str:
+    auditor = _command()
     first = shlex.quote(str(out / "skewed"))
     second = shlex.quote(str(out / "rebalanced"))
     steps = (
-        (f"auditor show {first}", "the findings again; --json for programs"),
-        (f"auditor compare {first} {second}", "what rebalancing changed"),
-        ("auditor study --quick", "the experiment over seeds, some minutes"),
+        (f"{auditor} show {first}", "the findings again; --json for programs"),
+        (f"{auditor} compare {first} {second}", "what rebalancing changed"),
+        (f"{auditor} study --quick", "the experiment over seeds, some minutes"),
         (shlex.quote(str(folder / "skewed.toml")), "a commented configuration to start from"),
     )
     width = max(len(what) for what, _ in steps)
     return "\n".join(["Next:", *(f"   {printable(what):{width}}   {why}" for what, why in steps)])
+
+
+def _command() -> str:
+    """How a person calls this very console script from here."""
+    if shutil.which("auditor"):
+        return "auditor"
+    script = Path(sys.executable).with_name("auditor")
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 def _say(text: str) -> None:

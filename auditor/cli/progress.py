@@ -53,8 +53,9 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         if bar is not None:
             bar.__exit__(None, None, None)
             if not sys.stderr.isatty():
-                speed = rate("a second", "a minute")
-                told = f"{label}: {now:,} of {total:,} {unit}, {speed}"
+                told = f"{label}: {now:,} of {total:,} {unit}"
+                if now > first:
+                    told += ", " + rate("a second", "a minute")
                 click.echo(told, err=True)
         bar = None
 

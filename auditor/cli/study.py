@@ -22,7 +22,9 @@ _COLOURS = {"yes": "green", "no": "red"}
     type=click.Path(path_type=Path),
     help="Folder to write, or to go on with.  [default: auditor-study, with -quick after it]",
 )
-@click.option("--quick", is_flag=True, help="The arms of the paper alone, over two seeds.")
+@click.option(
+    "--quick", is_flag=True, help="Skewed, rebalanced, 50/50 and placebo alone, over two seeds."
+)
 @click.option(
     "--seeds", type=click.IntRange(1), help="Over so many seeds.  [default: 10, with --quick 2]"
 )
@@ -52,7 +54,8 @@ def study(out: Path | None, quick: bool, seeds: int | None, jobs: int | None) ->
     cells = len(arms) * count
     click.echo(
         f"{cells} networks to train ({len(arms)} arms × {count} seed{'s' * (count > 1)}), "
-        f"about {_minutes(cells, jobs)} on an idle machine like this one."
+        f"about {_minutes(cells, jobs)} on an idle machine like this one. Each is kept when it is "
+        "finished; the first takes a minute or two."
     )
     with progress_bar("Studying", "networks") as progress:
         results = run_study(out, plan, range(REPORTING, REPORTING + count), arms, jobs, progress)

@@ -41,9 +41,10 @@ def validate(config: Path, as_json: bool) -> int:
         click.echo(f"{mark} {printable(f'{problem.path}: {case}{problem.what}')}")
     if problems:
         fatal = sum(problem.fatal for problem in problems)
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         click.echo(
-            f"{len(problems)} problems in {len(dataset)} cases: {fatal} that stop an audit, "
-            f"{len(problems) - fatal} that spoil a case or a measure."
+            f"{count} in {len(dataset)} cases; stopping an audit: {fatal}, spoiling a case or a "
+            f"measure: {len(problems) - fatal}."
         )
         return 2
     click.echo(f"{len(dataset)} cases, {len(dataset.labels)} labels: no problem found.")

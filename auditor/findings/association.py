@@ -236,13 +236,13 @@ def _collect(
             )
             for column in ("collect", "surplus")
         )
-        steps.append(f"{added} in for {taken}")
+        steps.append(f"{taken} by {added}")
     n = int(plan["n"].sum())
     return [
         Finding(
             kind,
             severity,
-            f"To make label and {name} independent{where} at constant class size, exchange "
+            f"To make label and {name} independent{where} at constant class size, replace "
             f"{_listed(steps, _MOST_LABELS, len(largest), '; ')}: {exchanged} of {n} images "
             f"({exchanged / n:.1%}).{more}",
             value=float(exchanged),

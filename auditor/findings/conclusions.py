@@ -12,7 +12,10 @@ from auditor.findings.finding import Finding, Severity
 from auditor.findings.gates import gates
 from auditor.findings.thresholds import THRESHOLDS, Thresholds
 from auditor.groups import COUNTS_ONLY, group_table
-from auditor.statistics import mean_interval, more_than_chance, wilson
+from auditor.statistics import lower_rate, mean_interval, more_than_chance, wilson
+from auditor.types import SUBJECT
+
+_FINER = " It is smaller than a cell of the map: give a larger input, or a finer model.layer."
 
 
 def conclude(
@@ -29,16 +32,16 @@ def conclude(
     """The findings of a run, warnings first, in a fixed order.
 
     `cases` needs `label`, `predicted`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
-    `status.<cue>`, `best_p.<cue>`, `attribute.<name>`, and `mass.<region>` and `area.<region>`
-    of the subject and the cues; `cluster`, if it has it, says which cases belong together.
-    `classes` are the model's, in the order of its outputs.
+    `status.<region>` of the subject and the cues, `best_p.<cue>`, `attribute.<name>`, and
+    `mass.<region>` and `area.<region>` of the subject and the cues; `cluster`, if it has it,
+    says which cases belong together. `classes` are the model's, in the order of its outputs.
     `training` is what the checkpoint records of its training, `seed` that of the bootstrap.
     """
     findings = [
         *gates(cases, classes, thresholds),
         *_layer(layer),
         *_accuracy(cases, expected_accuracy),
-        *_worst_group(cases, attributes),
+        *_worst_group(cases, attributes, thresholds),
         *associations(cases, attributes, seed, thresholds),
         *training_associations(training, seed, thresholds),
         *_attention(cases, cues, thresholds),
@@ -113,7 +116,9 @@ def _accuracy(cases: pd.DataFrame, expected: float | None) -> list[Finding]:
     ]
 
 
-def _worst_group(cases: pd.DataFrame, attributes: Sequence[str]) -> list[Finding]:
+def _worst_group(
+    cases: pd.DataFrame, attributes: Sequence[str], thresholds: Thresholds
+) -> list[Finding]:
     findings = []
     for by in (["label"], *(["label", f"attribute.{name}"] for name in attributes)):
         table = group_table(cases, by)
@@ -123,14 +128,27 @@ def _worst_group(cases: pd.DataFrame, attributes: Sequence[str]) -> list[Finding
         worst = known.loc[known["accuracy"].idxmin()]
         told = ", ".join(f"{name.removeprefix('attribute.')} {worst[name]!r}" for name in by)
         few = len(table) - len(known)
+        others = known.drop(index=worst.name)
+        rate = others["correct"].sum() / others["judged"].sum()
+        p = lower_rate(
+            (int(worst["correct"]), int(worst["judged"])),
+            (int(others["correct"].sum()), int(others["judged"].sum())),
+        )
+        # Any group may turn out the lowest: corrected for all of them (Bonferroni).
+        p = min(1.0, p * len(known))
+        notable = p <= thresholds.alpha
         findings.append(
             Finding(
                 "worst_group",
-                "info",
+                "notice" if notable else "info",
                 f"Lowest accuracy by {' × '.join(name.removeprefix('attribute.') for name in by)}"
                 f": {told}, {worst['correct']} of {worst['judged']} ({worst['accuracy']:.1%}, "
                 f"95 % interval {worst['low']:.1%} to {worst['high']:.1%})"
                 + (", imprecise" if worst["precision"] == "imprecise" else "")
+                + (
+                    f"; the other groups together {rate:.1%} ({_p(p)}, corrected for "
+                    f"{len(known)} groups)"
+                )
                 + (f"; groups under {COUNTS_ONLY} cases, without a rate: {few}." if few else "."),
                 value=float(worst["accuracy"]),
                 low=float(worst["low"]),
@@ -263,8 +281,8 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
                 query=f"status == {status!r}",
             )
         )
-    for cue in cues:
-        counts = cases[f"status.{cue}"].value_counts()
+    for region in (SUBJECT, *cues):
+        counts = cases[f"status.{region}"].value_counts()
         counts = counts[counts > 0]
         usable = int(counts.get("ok", 0))
         shown = int(counts.sum() - counts.get("absent", 0))
@@ -280,13 +298,14 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
             severity = "warning"
         findings.append(
             Finding(
-                "cue_coverage",
+                "cue_coverage" if region != SUBJECT else "subject_coverage",
                 severity,
-                f"Cue {cue!r} could be measured in {usable} of {len(cases)} cases "
-                f"({told or 'no regions'}).",
+                f"{'The subject' if region == SUBJECT else f'Cue {region!r}'} could be measured in "
+                f"{usable} of {len(cases)} cases ({told or 'no regions'})."
+                + (_FINER if counts.get("below_resolution", 0) > usable else ""),
                 value=usable / len(cases),
                 n=len(cases),
-                query=f"`status.{cue}` == 'ok'",
+                query=f"`status.{region}` == 'ok'",
             )
         )
     return findings

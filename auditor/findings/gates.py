@@ -55,10 +55,16 @@ def _chance(
             f"{classes[commonest]!r}."
         )
     else:
+        given = np.flatnonzero(confusion.sum(0))
+        why = (
+            f"It names {classes[given[0]]!r} for every image."
+            if len(given) == 1
+            else "Where it is right on some groups and wrong on others, it may decide by what "
+            "tells the groups apart; else check the checkpoint, the preprocessing and the labels."
+        )
         text = (
             f"Gate not passed: the model is right on {told}, not shown to be above the "
-            f"{chance:.1%} of always saying {classes[commonest]!r}. Maps and flags of such a model "
-            "say little; check the checkpoint, the preprocessing and the labels first."
+            f"{chance:.1%} of always saying {classes[commonest]!r}. {why}"
         )
     return Finding(
         "gate_chance",

@@ -97,6 +97,7 @@ def _write(
         needed += [f"attribute.{name}" for name in work.attributes]
         needed += [f"{column}.{cue}" for cue in roles.cues for column in ("status", "best_p")]
         needed += ["cluster"] * ("cluster" in work.schema.names)
+        needed += [f"status.{SUBJECT}"]
         judged = (SUBJECT, *roles.cues)
         needed += [f"{column}.{region}" for region in judged for column in ("mass", "area")]
         # Few distinct texts in many rows: as categories they take a byte or two a case.

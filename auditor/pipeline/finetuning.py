@@ -5,6 +5,7 @@ Dataset → split (→ balance) → training → checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +75,7 @@ def finetune(
     start = _start(config, config.model.classes or dataset.labels)
     classifier = start.classifier
     classifier.check_labels(dataset.labels, dataset.config.path)
+    _check_files(dataset)
     parts = _parts(dataset, classifier.classes, settings)
     if note and parts.balanced:
         note(_balance_told(settings, parts))
@@ -99,7 +101,8 @@ def finetune(
             trained=start.head if settings.trunk == "frozen" else None,
             state=state,
             identity={
-                "configuration": config.sha256,
+                # As parsed: a comment changes nothing.
+                "configuration": _hashed(repr((config.dataset, config.model))),
                 "dataset": fingerprint,
                 "preprocessing": str(classifier.preprocess),
                 "auditor": versions()["auditor"],
@@ -138,6 +141,21 @@ def finetune(
     )
     state.unlink(missing_ok=True)
     return trained.kept
+
+
+def _check_files(dataset: Dataset) -> None:
+    """Raise `DatasetError` where images are missing, before an hour of training finds out."""
+    paths = [dataset.listing.image_path(position) for position in range(len(dataset))]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DatasetError(
+            f"{missing[0]}: no such file; {len(missing)} of {len(paths)} images are missing. "
+            "Correct the paths or dataset.image_root, or leave those rows out."
+        )
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def training_state(out: Path) -> Path:
@@ -395,10 +413,7 @@ def _pixels(dataset: Dataset, preprocess: Preprocess) -> Iterator[Pixels]:
         try:
             picture = read_image(dataset.listing.image_path(position))
         except CaseError as error:
-            raise DatasetError(
-                f"{error}. Replace the file, or leave its row out; `auditor validate` lists all "
-                "such files at once."
-            ) from None
+            raise DatasetError(f"{error}. Replace the file, or leave its row out.") from None
         return preprocess.pixels(picture.image)
 
     with ThreadPoolExecutor(

@@ -70,8 +70,8 @@ def markdown(plan: Plan, cells: Sequence[Mapping[str, Any]]) -> str:
         "",
         f"{plan.architecture} from random weights, {plan.per_class:,} training images a class, "
         f"{plan.epochs} epochs at {plan.side} pixels; balanced test of {2 * plan.test_per_class:,} "
-        f"scenes, each drawn with both values of the cue. {len(seeds)} seeds "
-        f"({seeds[0]} to {seeds[-1]}); strength of the subject evidence {plan.strength}. "
+        f"scenes, each drawn with both values of the cue. {_seeds(seeds)}; strength of the "
+        f"subject evidence {plan.strength}. "
         f"{'; '.join(versions)}.",
         "",
         "![Accuracy by arm and group, and the effect of the cue by skew](study.svg)",
@@ -108,6 +108,12 @@ def markdown(plan: Plan, cells: Sequence[Mapping[str, Any]]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"1 seed ({seeds[0]})"
+    return f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]})"
 
 
 def _ideal(arm: str) -> Observer:
