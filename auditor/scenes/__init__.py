@@ -1,7 +1,8 @@
 """Rendered clinic scenes whose every cause is known: the material of study and sample.
 
 `draw(Scene(label, value, seed))` gives the same picture on every machine, and the same scene
-with only the cue changed where only `value` differs.
+with only the cue changed where only `value` differs. Pillow before 11.2.1 filled polygons
+otherwise, in a pixel or two of a picture.
 """
 
 from auditor.scenes.canvas import REGIONS
