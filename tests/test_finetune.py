@@ -338,8 +338,8 @@ def test_a_changed_configuration_does_not_go_on_but_fresh_starts_over(
     refused(
         call_finetune(auditor_cli, train),
         f"{state}: is an interrupted training of other inputs (different: "
-        "finetune.epochs). Start over with --fresh, which throws it away, give another --out, or "
-        "restore the inputs.",
+        "finetune.epochs). Restore the inputs, give another --out, or start over with --fresh, "
+        "which throws it away.",
     )
     assert state.read_bytes() == kept
     outcome = call_finetune(auditor_cli, train, "--fresh")
@@ -725,6 +725,20 @@ def test_an_image_that_cannot_be_read(auditor_cli: Call, train: Project):
     message = outcome.err.splitlines()[-1]
     assert message.startswith(f"auditor: {train.image(3)}: cannot be decoded: ")
     assert message.endswith(". Replace the file, or leave its row out.")
+
+
+def test_unknown_names_are_told_with_their_file(auditor_cli: Call, train: Project):
+    text = train.config.read_text()
+    train.config.write_text(text.replace("[finetune]", '[finetune]\naugment = ["rotate"]'))
+    refused(
+        call_finetune(auditor_cli, train),
+        f"{train.config}: finetune.augment names 'rotate', which is not known; choose from erase, "
+        "flip, light, shift.",
+    )
+    train.config.write_text(text.replace('architecture = "', 'architecture = "x'))
+    outcome = call_finetune(auditor_cli, train)
+    assert outcome.status == 2
+    assert outcome.err.startswith(f"auditor: {train.config}: model.architecture 'x")
 
 
 def test_missing_images_are_told_before_training(auditor_cli: Call, train: Project):

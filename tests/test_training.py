@@ -183,8 +183,8 @@ def test_a_state_of_other_inputs_is_refused_and_kept(tmp_path, change, what):
         )
     what = what.replace("weights", "weights to start from")
     assert str(refusal.value) == (
-        f"{state}: is an interrupted training of other inputs (different: {what}). Start over "
-        "with --fresh, which throws it away, give another --out, or restore the inputs."
+        f"{state}: is an interrupted training of other inputs (different: {what}). Restore the "
+        "inputs, give another --out, or start over with --fresh, which throws it away."
     )
     assert state.read_bytes() == before
 

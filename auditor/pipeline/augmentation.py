@@ -8,11 +8,13 @@ gives a new one; what happens to which image comes from the generator alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from auditor.errors import ConfigurationError
 
 Augmentation: TypeAlias = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
@@ -67,3 +69,13 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     "shift": shift,
 }
 """What `finetune.augment` may name."""
+
+
+def check_augmentations(names: Sequence[str]) -> None:
+    """Raise `ConfigurationError` for a name that is not in the table."""
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise ConfigurationError(
+                f"finetune.augment names {name!r}, which is not known; choose from "
+                f"{', '.join(AUGMENTATIONS)}."
+            )

@@ -36,6 +36,7 @@ from auditor.models.architectures import (
     preset,
 )
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, unwrapped, write_checkpoint
+from auditor.pipeline.augmentation import check_augmentations
 from auditor.pipeline.balancing import sampled, subsampled
 from auditor.pipeline.devices import find_device
 from auditor.pipeline.provenance import hardware, versions
@@ -206,7 +207,7 @@ def _start(config: Config, classes: tuple[str, ...]) -> _Start:
         raise ConfigurationError(
             f"{config.path}: gives both finetune.start and model.weights; keep one of them."
         )
-    check_architecture(architecture)
+    _check_names(architecture, settings.augment, config.path)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)
         module = build(architecture, len(classes))
@@ -233,6 +234,15 @@ def _start(config: Config, classes: tuple[str, ...]) -> _Start:
     except (ConfigurationError, ModelError) as error:
         raise type(error)(f"{config.path}: {error}") from None
     return _Start(classifier, architecture, head, options, origin)
+
+
+def _check_names(architecture: str, augment: tuple[str, ...], path: Path) -> None:
+    """Raise `AuditorError`, naming the file, for what torchvision or we do not have."""
+    try:
+        check_architecture(architecture)
+        check_augmentations(augment)
+    except (ConfigurationError, ModelError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _read_start(path: Path) -> Checkpoint:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from auditor.configuration import FinetuneConfig
-from auditor.errors import AuditorError, ConfigurationError, ModelError
+from auditor.errors import AuditorError, ModelError
 from auditor.models import Classifier
-from auditor.pipeline.augmentation import AUGMENTATIONS
+from auditor.pipeline.augmentation import AUGMENTATIONS, check_augmentations
 from auditor.pipeline.provenance import weights_sha256
 
 Positions: TypeAlias = NDArray[np.int64]
@@ -110,12 +110,7 @@ def train(
     `AuditorError`, for instance where the loss is no longer finite; KeyboardInterrupt
     passes through, with every finished epoch in `state`.
     """
-    for name in settings.augment:
-        if name not in AUGMENTATIONS:
-            raise ConfigurationError(
-                f"finetune.augment names {name!r}, which is not known; choose from "
-                f"{', '.join(AUGMENTATIONS)}."
-            )
+    check_augmentations(settings.augment)
     module = classifier.module
     with (
         _learning(module, trained),
@@ -436,9 +431,9 @@ class _Loop:
         if version != STATE_VERSION or changed:
             what = ", ".join(changed) if changed else "version of the file"
             raise AuditorError(
-                f"{path}: is an interrupted training of other inputs (different: {what}). Start "
-                "over with --fresh, which throws it away, give another --out, or restore the "
-                "inputs."
+                f"{path}: is an interrupted training of other inputs (different: {what}). "
+                "Restore the inputs, give another --out, or start over with --fresh, which throws "
+                "it away."
             )
         self.epochs = [Epoch(**{**e, "dead": tuple(e["dead"])}) for e in content["epochs"]]
         self.best = content["best"]
