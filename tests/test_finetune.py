@@ -727,6 +727,14 @@ def test_an_image_that_cannot_be_read(auditor_cli: Call, train: Project):
     assert message.endswith(". Replace the file, or leave its row out.")
 
 
+def test_the_label_is_nothing_to_balance_over(auditor_cli: Call, train: Project):
+    refused(
+        call_finetune(auditor_cli, train, "--balance", "label"),
+        f"{train.config}: 'label' is the label, which cannot be balanced over itself; give an "
+        "attribute (--balance, finetune.balance).",
+    )
+
+
 def test_unknown_names_are_told_with_their_file(auditor_cli: Call, train: Project):
     text = train.config.read_text()
     train.config.write_text(text.replace("[finetune]", '[finetune]\naugment = ["rotate"]'))

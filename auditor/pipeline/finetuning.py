@@ -167,11 +167,16 @@ def training_state(out: Path) -> Path:
 def balanced_over(config: Config, attribute: str | None) -> Config:
     """The configuration with this attribute to balance over, and read with the dataset.
 
-    None leaves what `finetune.balance` says.
+    None leaves what `finetune.balance` says. Raises `ConfigurationError` for the label itself.
     """
     attribute = attribute or config.finetune.balance
     if attribute is None:
         return config
+    if attribute == config.dataset.label:
+        raise ConfigurationError(
+            f"{config.path}: {attribute!r} is the label, which cannot be balanced over itself; "
+            "give an attribute (--balance, finetune.balance)."
+        )
     attributes = config.dataset.attributes
     if attribute not in attributes:
         attributes = (*attributes, attribute)
