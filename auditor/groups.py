@@ -1,10 +1,12 @@
-"""Disaggregated accuracy: a table with one row a group, none left out."""
+"""Groups of cases: their accuracy, none left out, and which cases belong together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from auditor.statistics import wilson
 
@@ -49,3 +51,16 @@ def group_table(cases: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     columns = [*by, "n", "judged", "correct", "accuracy", "low", "high", "precision"]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"accuracy": float, "low": float, "high": float})
+
+
+def cluster_numbers(clusters: Sequence[object] | NDArray[np.str_] | pd.Series) -> NDArray[np.intp]:
+    """A number from 0 for each case, the same for those that belong together, [cases].
+
+    Named clusters first, in order; a case without one (null or "") stands alone.
+    """
+    names = pd.Series(list(clusters), dtype=object)
+    known = names.notna() & (names != "")
+    codes = np.array(pd.factorize(names.where(known), sort=True)[0], dtype=np.intp)
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(int(alone.sum()))
+    return codes

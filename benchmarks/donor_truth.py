@@ -12,10 +12,9 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from auditor import Classifier, load_classifier
+from auditor import load_classifier
 from auditor.cli.progress import progress_bar
 from auditor.evidence import (
     CRITERIA,
@@ -30,6 +29,7 @@ from auditor.evidence import (
 )
 from auditor.sample import sample_folder
 from auditor.scenes import CUES, LABELS, REGIONS, Scene, draw
+from auditor.study.cells import predict
 
 STRENGTH, SEED, DONORS, CORRECT = 1.6, 500, 200, 30
 VALUES = CUES["head"].values
@@ -45,17 +45,6 @@ def piece(scene: Scene) -> Piece:
 
     region, subject = mask("face", "hair"), mask("garment", "equipment")
     return Piece(picture.pixels, region, mask("face"), subject)
-
-
-def logits(classifier: Classifier, pictures: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """[pictures, classes]."""
-    module = classifier.module.eval()
-    with torch.inference_mode():
-        found = [
-            classifier.logits(module(classifier.inputs(np.stack(pictures[i : i + 32]))))
-            for i in range(0, len(pictures), 32)
-        ]
-    return torch.cat(found).double().numpy()
 
 
 def scenes(count: int, part: int) -> list[Scene]:
@@ -82,7 +71,10 @@ def main() -> None:
     )
     for name in ("skewed", "rebalanced"):
         classifier = load_classifier(sample_folder() / f"{name}.toml")
-        before, after = logits(classifier, [p.pixels for p in own]), logits(classifier, truth)
+        before, after = (
+            predict(classifier, np.stack([p.pixels for p in own])),
+            predict(classifier, np.stack(truth)),
+        )
         labels = np.array([LABELS.index(s.label) for s in tested])
         wrong = before.argmax(1) != labels
         chosen = [*np.flatnonzero(wrong), *np.flatnonzero(~wrong)[:CORRECT]]
@@ -92,7 +84,10 @@ def main() -> None:
                 drawn = pool.draw(int(case), str(case), 0)
                 target = prepare(own[case])
                 arms = [
-                    logits(classifier, [splice(target, lent[i - len(tested)]) for i in arm])
+                    predict(
+                        classifier,
+                        np.stack([splice(target, lent[i - len(tested)]) for i in arm]),
+                    )
                     for arm in (drawn.same, drawn.opposite)
                 ]
                 predicted = int(before[case].argmax())

@@ -26,7 +26,7 @@ from auditor import open_dataset, read_config
 from auditor.cli.progress import progress_bar
 from auditor.errors import AuditorError
 from auditor.pipeline.finetuning import finetune
-from auditor.scenes import CUES, LABELS, Scene, draw
+from auditor.scenes import CUES, LABELS, Picture, Scene, draw
 from auditor.study.arms import ARMS, training_scenes
 
 HERE = Path(__file__).resolve().parent
@@ -78,7 +78,7 @@ def write_training(out: Path, progress: Progress) -> None:
     scenes = list(dict.fromkeys(scene for arm in arms.values() for scene in arm))
     (part / "images").mkdir()
     for number, scene in enumerate(scenes, 1):
-        _write_image(part / "images" / f"{name_of(scene)}.jpg", scene)
+        _write_image(part / "images" / f"{name_of(scene)}.jpg", draw(scene))
         progress(number, len(scenes))
     for arm, chosen in arms.items():
         _write_manifest(part / f"{arm}.csv", chosen, masks=False)
@@ -100,8 +100,11 @@ def write_test(out: Path, checkpoints: Path, progress: Progress) -> None:
         (part / folder).mkdir()
     scenes = test_set()
     for number, scene in enumerate(scenes, 1):
-        regions = _write_image(part / "images" / f"{name_of(scene)}.jpg", scene)
-        regions.save(part / "regions" / f"{name_of(scene)}.png", optimize=True)
+        picture = draw(scene, masks=True)
+        _write_image(part / "images" / f"{name_of(scene)}.jpg", picture)
+        Image.fromarray(picture.regions).save(
+            part / "regions" / f"{name_of(scene)}.png", optimize=True
+        )
         progress(number, len(scenes))
     _write_manifest(part / "test.csv", scenes, masks=True)
     for name in CHECKPOINTS:
@@ -119,13 +122,9 @@ def _part_of(out: Path) -> Path:
     return part
 
 
-def _write_image(path: Path, scene: Scene) -> Image.Image:
-    """Write the image and return its regions as an indexed one."""
-    picture = draw(scene, masks=True)
+def _write_image(path: Path, picture: Picture) -> None:
     # Colour at full resolution: the default would bleed hair into the wall beside it.
     Image.fromarray(picture.pixels).save(path, quality=88, subsampling=0, optimize=True)
-    assert picture.regions is not None
-    return Image.fromarray(picture.regions)
 
 
 def _write_manifest(path: Path, scenes: Sequence[Scene], masks: bool) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from auditor.cli.progress import progress_bar
 from auditor.cli.show import print_summary
 from auditor.cli.text import printable
+
+if TYPE_CHECKING:
+    from auditor.configuration import Config
+    from auditor.pipeline import Settings
+    from auditor.store import Run
 
 
 @click.command()
@@ -45,24 +51,31 @@ def audit(
     import auditor
 
     read = auditor.read_config(config)
-    dataset = auditor.open_dataset(read)
-    classifier = auditor.load_classifier(read)
     settings = auditor.Settings(limit, device, workers, batch_size, fresh, strict)
     finished = out.exists()
-    with (
-        progress_bar("Auditing", "images") as progress,
-        progress_bar("Judging", "images") as judging,
-    ):
-        run = auditor.audit(
-            classifier,
-            dataset,
-            out,
-            config=read,
-            settings=settings,
-            progress=progress,
-            judging=judging,
-        )
+    run = audited(read, out, "Auditing", settings)
     if finished:
         name = printable(str(out))
         click.echo(f"{name} was finished before, with these very inputs; nothing was computed.")
     print_summary(run)
+
+
+def audited(config: Config, out: Path, label: str, settings: Settings | None = None) -> Run:
+    """The run of a configuration, with a progress bar called `label`."""
+    import auditor
+
+    dataset = auditor.open_dataset(config)
+    classifier = auditor.load_classifier(config)
+    with (
+        progress_bar(label, "images") as progress,
+        progress_bar("Judging", "images") as judging,
+    ):
+        return auditor.audit(
+            classifier,
+            dataset,
+            out,
+            config=config,
+            settings=settings or auditor.Settings(),
+            progress=progress,
+            judging=judging,
+        )

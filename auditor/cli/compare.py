@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
 import pandas as pd
 
 from auditor.cli.tables import print_table, wrapped
 from auditor.cli.text import json_text, printable
 from auditor.findings import Comparison, Paired
 from auditor.findings import compare as compared
+from auditor.findings.finding import p_equation, written_p
 from auditor.store import open_run
 
 _MOST_GROUPS = 12
@@ -71,7 +71,7 @@ def _print_accuracy(paired: Paired) -> None:
     told += click.style(f"{_points(paired.difference)} points", fg=_colour(low, high), bold=True)
     if low is not None and high is not None:
         told += f" (95 % interval {_points(low)} to {_points(high)})"
-    click.echo(told + (f", {paired.reason}" if paired.p is None else f", p {_equation(paired.p)}"))
+    click.echo(told + (f", {paired.reason}" if paired.p is None else f", {p_equation(paired.p)}"))
 
 
 def _print_cases(comparison: Comparison) -> None:
@@ -104,13 +104,13 @@ def _print_groups(groups: pd.DataFrame, attribute: str | None) -> None:
     ordered = groups.sort_values(["accuracy_a", "n"], na_position="last", kind="stable")
     rows = [
         (
-            _group(row["label"], row["value"]),
+            group_text(row["label"], row["value"]),
             f"{row['n']}",
             f"{row['fixed']}",
             f"{row['broken']}",
             *(_share(row[f"accuracy_{run}"]) for run in ("a", "b")),
             *_difference(row),
-            _p(row["holm"]),
+            "" if pd.isna(row["holm"]) else written_p(row["holm"]),
             "" if row["precision"] == "ok" else row["precision"],
         )
         for _, row in ordered.head(_MOST_GROUPS).iterrows()
@@ -124,7 +124,7 @@ def _print_groups(groups: pd.DataFrame, attribute: str | None) -> None:
 def _print_worst(worst: pd.DataFrame, attribute: str | None) -> None:
     of = worst["attribute"].isna() if attribute is None else worst["attribute"] == attribute
     for _, row in worst[of].iterrows():
-        in_a, in_b = (_group(row[f"label_{run}"], row[f"value_{run}"]) for run in ("a", "b"))
+        in_a, in_b = (group_text(row[f"label_{run}"], row[f"value_{run}"]) for run in ("a", "b"))
         same = in_a == in_b
         click.echo(
             "   Lowest: "
@@ -172,7 +172,8 @@ def _difference(row: pd.Series) -> tuple[str, str]:
     return _points(row["difference"]), f"{_points(row['low'])} to {_points(row['high'])}"
 
 
-def _group(*names: str | None) -> str:
+def group_text(*names: str | None) -> str:
+    """A group as tables and sentences call it; a name that is null is left out."""
     shown = [name for name in names if name is not None and not pd.isna(name)]
     return " · ".join(name or "unannotated" for name in shown)
 
@@ -184,16 +185,6 @@ def _share(share: float) -> str:
 def _points(difference: float) -> str:
     """A difference of shares in percentage points, with its sign."""
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")
-
-
-def _p(p: float | None) -> str:
-    if p is None or np.isnan(p):
-        return ""
-    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
-
-
-def _equation(p: float) -> str:
-    return _p(p) if p < 0.001 else f"= {_p(p)}"
 
 
 def _colour(low: float | None, high: float | None) -> str | None:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 
-from auditor.cli.compare import print_comparison
-from auditor.cli.progress import progress_bar
+from auditor.cli.audit import audited
+from auditor.cli.compare import group_text, print_comparison
 from auditor.cli.show import print_summary
 from auditor.cli.text import printable
 from auditor.errors import RunError
@@ -78,19 +77,7 @@ def _audited(config: Path, out: Path) -> Run:
 
     if out.exists():
         click.echo(f"\n{printable(str(out))} is there already.")
-    read = auditor.read_config(config)
-    with (
-        progress_bar(f"Auditing {config.stem}", "images") as progress,
-        progress_bar("Judging", "images") as judging,
-    ):
-        return auditor.audit(
-            auditor.load_classifier(read),
-            auditor.open_dataset(read),
-            out,
-            config=read,
-            progress=progress,
-            judging=judging,
-        )
+    return audited(auditor.read_config(config), out, f"Auditing {config.stem}")
 
 
 def _reading(skewed: Run, comparison: Comparison) -> str:
@@ -100,6 +87,7 @@ def _reading(skewed: Run, comparison: Comparison) -> str:
     cost = groups.loc[groups["difference"].idxmin()]
     validation = skewed.info["model"]["training"]["validation_accuracy"]
     paired = comparison.accuracy
+    lowest, losing = (group_text(row["label"], row["value"]) for row in (worst, cost))
     few = (
         ", a gain too small to be told from chance on so few images"
         if paired.p is not None and paired.p > 0.05
@@ -108,17 +96,13 @@ def _reading(skewed: Run, comparison: Comparison) -> str:
     return (
         f"How to read this: on its own, equally skewed validation set the first classifier was "
         f"right on {validation:.1%} of the images; on the balanced test it is right on "
-        f"{paired.accuracy_a:.1%}, and least on the group {_group(worst)}, with "
+        f"{paired.accuracy_a:.1%}, and least on the group {lowest}, with "
         f"{worst['accuracy_a']:.1%}. The second is right on {paired.accuracy_b:.1%}{few}; on "
         f"{worst['accuracy_b']:.1%} of that group, and on {cost['accuracy_b']:.1%} of "
-        f"{_group(cost)} instead of {cost['accuracy_a']:.1%}, where the cue had helped. "
+        f"{losing} instead of {cost['accuracy_a']:.1%}, where the cue had helped. "
         f"{_maps(skewed)} What the cue truly does is measured by drawing the same scenes again "
         "with the cue swapped: auditor study, docs/study.md."
     )
-
-
-def _group(row: pd.Series) -> str:
-    return f"{row['label']} · {row['value']}"
 
 
 def _maps(run: Run) -> str:

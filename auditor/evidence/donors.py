@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from auditor.evidence.reasons import Reason
+from auditor.groups import cluster_numbers
 
 DONORS = 8
 """Donors in each arm, at most."""
@@ -64,7 +65,7 @@ class DonorPool:
         """
         count = len(labels)
         alone = np.arange(count, dtype=np.intp)
-        together = alone if clusters is None else _numbered(clusters)
+        together = alone if clusters is None else cluster_numbers(clusters)
         pool = cls(
             pd.Series(list(labels), dtype=object).to_numpy(),
             pd.Series(list(values), dtype=object).to_numpy(),
@@ -137,14 +138,6 @@ def generator(seed: int, case_id: str, *purpose: str) -> np.random.Generator:
     text = "\0".join((str(seed), case_id, *purpose))
     digest = hashlib.sha256(text.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
-
-
-def _numbered(clusters: Sequence[object] | pd.Series) -> NDArray[np.intp]:
-    """The clusters as numbers; an unknown one gets a number of its own, below 0."""
-    codes = np.array(pd.factorize(pd.Series(list(clusters), dtype=object))[0], dtype=np.intp)
-    unknown = codes < 0
-    codes[unknown] = -1 - np.arange(int(unknown.sum()))
-    return codes
 
 
 def _in_turn(room: dict[object, int], most: int, rng: np.random.Generator) -> list[object]:

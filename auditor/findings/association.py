@@ -12,6 +12,7 @@ from scipy import sparse
 from auditor.findings.collection import collection_plan
 from auditor.findings.finding import Finding, Severity
 from auditor.findings.thresholds import Thresholds
+from auditor.groups import cluster_numbers
 from auditor.statistics import cramers_v, cramers_v_interval
 
 _MOST_LABELS, _MOST_VALUES = 4, 3  # that a text names; the table has all
@@ -127,12 +128,9 @@ def _by_cluster(
     clusters: pd.Series, cell: np.ndarray[Any, np.dtype[np.intp]], cells: int
 ) -> sparse.csr_array:
     """Counts of each cluster, [clusters, cells]."""
-    given = clusters.notna() & (clusters != "")
-    codes, names = pd.factorize(clusters.astype(object).where(given))
-    alone = codes < 0
-    codes[alone] = len(names) + np.arange(alone.sum())
+    codes = cluster_numbers(clusters)
     ones = np.ones(len(cell), dtype=np.int64)
-    shape = (len(names) + int(alone.sum()), cells)
+    shape = (int(codes.max()) + 1, cells)
     return sparse.csr_array(sparse.coo_array((ones, (codes, cell)), shape=shape))
 
 

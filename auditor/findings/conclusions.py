@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from auditor.findings.association import associations, training_associations
-from auditor.findings.finding import Finding, Severity
+from auditor.findings.finding import Finding, Severity, p_equation
 from auditor.findings.gates import gates
 from auditor.findings.thresholds import THRESHOLDS, Thresholds
 from auditor.groups import COUNTS_ONLY, group_table
@@ -146,7 +146,7 @@ def _worst_group(
                 f"95 % interval {worst['low']:.1%} to {worst['high']:.1%})"
                 + (", imprecise" if worst["precision"] == "imprecise" else "")
                 + (
-                    f"; the other groups together {rate:.1%} ({_p(p)}, corrected for "
+                    f"; the other groups together {rate:.1%} ({p_equation(p)}, corrected for "
                     f"{len(known)} groups)"
                 )
                 + (f"; groups under {COUNTS_ONLY} cases, without a rate: {few}." if few else "."),
@@ -176,12 +176,12 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
             f"(under {thresholds.fewest_references}), or they show it at the same place, so that "
             "no map could tell"
         )
-        if n:
+        if p is not None:  # there are testable errors
             text = (
                 f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
                 f"regions of other images of the class would explain; about "
-                f"{thresholds.alpha * n:.1f} would by chance alone ({_p(p)} that chance gives so "
-                "many)."
+                f"{thresholds.alpha * n:.1f} would by chance alone ({p_equation(p)} that chance "
+                "gives so many)."
             )
             if untestable:
                 text += f" {untestable} further errors could not be tested: {untold}."
@@ -309,9 +309,3 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
             )
         )
     return findings
-
-
-def _p(p: float | None) -> str:
-    return (
-        "p unknown" if p is None else "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
-    )

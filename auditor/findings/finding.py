@@ -9,6 +9,16 @@ from typing import Any, Literal
 Severity = Literal["warning", "notice", "info"]
 
 
+def written_p(p: float) -> str:
+    """A p-value as tables have it: "< .001", ".034"."""
+    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".")
+
+
+def p_equation(p: float) -> str:
+    """A p-value as a sentence has it: "p < .001", "p = .034"."""
+    return f"p {'' if p < 0.001 else '= '}{written_p(p)}"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One statement, with everything that it rests on.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from auditor.errors import DatasetError
+from auditor.groups import cluster_numbers
 
 _Positions = NDArray[np.int64]
 
@@ -26,7 +27,7 @@ def split(
     nearest that whole folds give. Every cell is in both parts. Raises `DatasetError` where
     that cannot be.
     """
-    owners = None if clusters is None else _owners(clusters)
+    owners = None if clusters is None else cluster_numbers(clusters)
     for cell, images in Counter(cells.tolist()).items():
         _require_two(cell, images, None if owners is None else owners[cells == cell])
     parts = _shuffled(cells, share, seed) if owners is None else _folds(cells, owners, share, seed)
@@ -64,14 +65,6 @@ def _require_two(cell: str, images: int, owners: NDArray[np.int64] | None) -> No
 
 def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count} images"
-
-
-def _owners(clusters: NDArray[np.str_]) -> NDArray[np.int64]:
-    """A number for each cluster; an image without one is a cluster of its own."""
-    _, numbers = np.unique(clusters, return_inverse=True)
-    alone = clusters == ""
-    numbers[alone] = len(clusters) + np.flatnonzero(alone)
-    return np.asarray(numbers, np.int64)
 
 
 def _shuffled(

@@ -103,10 +103,8 @@ class Body:
         """The centre of the head, by its usual distance from the shoulders."""
         return self.x + 0.4 * self.tilt, self.shoulder_y - 0.222 * self.size
 
-    def draw(
-        self, canvas: Canvas, traits: Traits, skin: Colour, patch: str | None, patched: bool
-    ) -> None:
-        """Everything below the head. `patched`: whether a name patch of the kind is worn."""
+    def draw(self, canvas: Canvas, traits: Traits, skin: Colour) -> None:
+        """Everything below the head."""
         cloth = mixed(self.scrub, _WHITE, _share(traits.white))
         self._neck(canvas, skin)
         self._torso(canvas, cloth)
@@ -118,8 +116,6 @@ class Body:
         ]
         self._worn(canvas, traits.kit)
         self._carried(canvas, traits.kit, hands, skin)
-        if patched:
-            self._patch(canvas, patch)
 
     def _at(self, u: float, v: float) -> tuple[float, float]:
         """From body units (u from the middle line, v below the shoulders) to the picture."""
@@ -392,7 +388,7 @@ class Body:
             for x in (left - 0.02, right + 0.02):
                 canvas.shape(oval(x, y + 0.014, 0.026 * k, 0.022 * k), skin, BODY)
 
-    def _patch(self, canvas: Canvas, value: str | None) -> None:
+    def draw_patch(self, canvas: Canvas, value: str | None) -> None:
         """A coloured patch on the sleeve side of the chest; blank where the value is neutral."""
         x, y = self._at(self.shoulder * 0.50, 0.240)
         r = 0.030 * self.size

@@ -112,8 +112,9 @@ def draw(scene: Scene, side: int = SIDE, masks: bool = False) -> Picture:
         _stand(canvas, free, scene.value)
     head.draw_behind(canvas, style)
     traits = Traits(*scene.evidence())
-    patch = scene.value if cue == "inside" else None
-    body.draw(canvas, traits, head.skin, patch, cue == "inside")
+    body.draw(canvas, traits, head.skin)
+    if cue == "inside":
+        body.draw_patch(canvas, scene.value)
     head.draw(canvas, style)
     if cue == "tag":
         _tag(canvas, free, scene.value)

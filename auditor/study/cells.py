@@ -74,7 +74,8 @@ def measure(classifier: Classifier, arm: Arm, seed: int, plan: Plan, pool: Pool)
 
     def contrast(value: str | None) -> NDArray[np.float64]:
         scenes = test_scenes(arm.cue, value, seed, plan.test_per_class, plan.strength)
-        return _contrasts(classifier, pool.pixels(scenes))
+        logits = predict(classifier, pool.pixels(scenes))
+        return (logits[:, 0] - logits[:, 1]).astype(np.float64)
 
     if arm.shares is None:
         right = _right(contrast(None), labels)
@@ -143,8 +144,8 @@ def _right(contrasts: NDArray[np.float64], labels: NDArray[np.intp]) -> NDArray[
     return np.asarray((contrasts > 0) == (labels == 0))
 
 
-def _contrasts(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Logit of the first label minus logit of the second, [images]."""
+def predict(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits of [images, side, side, 3], [images, classes]; the module is left in eval mode."""
     module = classifier.module.eval()
     with torch.inference_mode():
         logits = torch.cat(
@@ -153,4 +154,4 @@ def _contrasts(classifier: Classifier, pixels: NDArray[np.uint8]) -> NDArray[np.
                 for i in range(0, len(pixels), _BATCH)
             ]
         )
-    return (logits[:, 0] - logits[:, 1]).double().cpu().numpy()
+    return np.asarray(logits.cpu().numpy())
