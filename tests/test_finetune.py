@@ -18,7 +18,7 @@ import auditor
 from auditor.errors import DatasetError
 from auditor.hashing import file_sha256
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from auditor.pipeline import finetuning, training
+from auditor.pipeline import finetuning, starting, training
 from auditor.pipeline.balancing import sampled, subsampled
 from auditor.pipeline.finetuning import balanced_over, finetune
 from auditor.pipeline.splitting import split
@@ -43,10 +43,8 @@ class Small(nn.Module):
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetuning, "build", lambda _architecture, outputs: Small(outputs))
-    monkeypatch.setattr(
-        finetuning, "head_parameters", lambda *_: frozenset({"fc.weight", "fc.bias"})
-    )
+    monkeypatch.setattr(starting, "build", lambda _architecture, outputs: Small(outputs))
+    monkeypatch.setattr(starting, "head_parameters", lambda *_: frozenset({"fc.weight", "fc.bias"}))
 
 
 @pytest.fixture
@@ -789,7 +787,7 @@ def test_dead_outputs_are_told(
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return super().forward(images) * torch.tensor([alive, 0.0])
 
-    monkeypatch.setattr(finetuning, "build", lambda _architecture, outputs: Dead(outputs))
+    monkeypatch.setattr(starting, "build", lambda _architecture, outputs: Dead(outputs))
     outcome = call_finetune(auditor_cli, train)
     if alive:
         assert outcome.status == 0
