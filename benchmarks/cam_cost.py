@@ -26,10 +26,10 @@ from torch import Tensor
 
 from auditor.cam import METHODS, explain, find_layer, inspected
 from auditor.cam.leaf import layer_named
-from auditor.findings import THRESHOLDS
 from auditor.models.operators import torchvision
 from auditor.pipeline.rows import measure
 from auditor.regions import RegionRoles
+from auditor.thresholds import THRESHOLDS
 from benchmarks.process_memory import high_water, resident
 
 torchvision()  # before the peers import it

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from auditor import load_classifier
 from auditor.cli.progress import progress_bar
 from auditor.evidence import (
-    CRITERIA,
     DonorPool,
+    Looks,
     Pair,
     Piece,
     decide_by_donors,
@@ -93,7 +93,7 @@ def main() -> None:
                 predicted = int(before[case].argmax())
                 pair = Pair(predicted, 1 - predicted)
                 have, passes = 0, 0
-                while (wanted := CRITERIA.looks.next(have, len(drawn.same))) is not None:
+                while (wanted := Looks().next(have, len(drawn.same))) is not None:
                     have, passes = wanted, 2 * wanted
                     estimate = estimate_donors(before[case], arms[0][:have], arms[1][:have], pair)
                     decision = decide_by_donors(

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auditor.findings import THRESHOLDS, Finding, collection_plan
+from auditor.findings import Finding, collection_plan
 from auditor.findings.association import associations, training_associations
+from auditor.thresholds import THRESHOLDS
 
 CLINIC = {"doctor": {"man": 195, "woman": 55}, "nurse": {"man": 18, "woman": 232}}
 

@@ -9,9 +9,7 @@ import pytest
 from scipy import stats
 
 from auditor.evidence import (
-    CRITERIA,
     REASONS,
-    Criteria,
     Decision,
     Looks,
     Pair,
@@ -24,6 +22,7 @@ from auditor.evidence import (
     untestable,
     welch,
 )
+from auditor.thresholds import THRESHOLDS, Thresholds
 
 
 def two_classes(differences) -> np.ndarray:
@@ -180,7 +179,7 @@ NULLS = {
 @pytest.mark.parametrize("null", NULLS)
 def test_stopping_early_keeps_the_false_positive_rate(null):
     # D - m is 0 on average, and every look may stop: as t bounds on whole arrays.
-    count, alpha, looks = 20_000, 0.05, CRITERIA.looks
+    count, alpha, looks = 20_000, 0.05, Looks()
     arms = NULLS[null](np.random.default_rng(7), count)
     positive = np.zeros(count, dtype=bool)
     for n in looks.pairs:
@@ -199,7 +198,7 @@ def test_confirming_at_the_true_margin_is_rare_through_the_whole_path():
         # The cue takes exactly the margin: whoever confirms is wrong.
         same, opposite = two_classes(rng.normal(2, 0.5, 8)), two_classes(rng.normal(0, 0.5, 8))
         pairs = 0
-        while (pairs := CRITERIA.looks.next(pairs, 8)) is not None:
+        while (pairs := Looks().next(pairs, 8)) is not None:
             found = estimate_donors(two_classes(2.0), same[:pairs], opposite[:pairs], Pair(0, 1))
             decision = decide_by_donors(found, 8, 1, 1, 0)
             if decision.final:
@@ -215,11 +214,11 @@ def test_confirming_at_the_true_margin_is_rare_through_the_whole_path():
 ERROR = {"label": 1, "predicted": 0}
 
 
-def decided(margin, same, opposite, sets=1, available=8, criteria=CRITERIA) -> Decision:
+def decided(margin, same, opposite, sets=1, available=8, thresholds=THRESHOLDS) -> Decision:
     found = estimate_donors(
         two_classes(margin), two_classes(same), two_classes(opposite), Pair(0, 1)
     )
-    return decide_by_donors(found, available, sets, **ERROR, criteria=criteria)
+    return decide_by_donors(found, available, sets, **ERROR, thresholds=thresholds)
 
 
 def test_an_error_that_the_cue_caused_is_confirmed_at_the_first_look():
@@ -254,8 +253,8 @@ def test_more_cue_sets_ask_for_more_evidence():
     arms = ([1.0, 1.4, 0.6], [-1.0, -1.4, -0.6])
     assert decided(1.0, *arms, available=3, sets=1).outcome == "confirmed"
     assert decided(1.0, *arms, available=3, sets=10).outcome == "probable"
-    strict = Criteria(alpha=0.005)
-    assert decided(1.0, *arms, available=3, criteria=strict).outcome == "probable"
+    strict = Thresholds(intervention=0.005)
+    assert decided(1.0, *arms, available=3, thresholds=strict).outcome == "probable"
 
 
 def test_confirming_needs_the_label_first():

@@ -8,6 +8,7 @@ import pytest
 
 from auditor.findings import (
     Finding,
+    Material,
     References,
     conclude,
     judge_error,
@@ -151,7 +152,7 @@ def concluded(right: dict[tuple[str, str], tuple[int, int]], **columns: object) 
     given = {"status": "ok", "status.subject": "ok", "flag": None, "cue": None, "evidence": None}
     cases = cases.assign(**(given | {"mass.subject": 0.5, "area.subject": 0.5} | columns))
     layer = {"verified": True}
-    return conclude(cases, ("circle", "square"), (), ("ground",), layer)
+    return conclude(Material(cases, ("circle", "square"), (), ("ground",), layer))
 
 
 def by_kind(findings: list[Finding], kind: str) -> list[Finding]:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from auditor.findings import THRESHOLDS, Finding
+from auditor.findings import Finding
 from auditor.findings.gates import gates
+from auditor.thresholds import THRESHOLDS
 
 
 def passed(confusion: list[list[int]], classes: tuple[str, ...] = ("a", "b", "c")) -> list[Finding]:

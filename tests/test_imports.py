@@ -27,6 +27,7 @@ LAYERS = {
     "sample": 1,
     "scenes": 1,
     "statistics": 1,
+    "thresholds": 1,
     "values": 1,
     "store": 1,
     "cam": 2,

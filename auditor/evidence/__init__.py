@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from auditor.evidence.controls import Controls, control_regions
 from auditor.evidence.decisions import (
-    CRITERIA,
-    Criteria,
     Decision,
     Outcome,
     decide_by_donors,
@@ -28,7 +26,7 @@ from auditor.evidence.decisions import (
     survives_without_subject,
     untestable,
 )
-from auditor.evidence.donors import DONORS, FEWEST_DONORS, DonorPool, Donors, generator
+from auditor.evidence.donors import DonorPool, Donors, generator
 from auditor.evidence.estimates import (
     DonorEstimate,
     Effect,
@@ -57,16 +55,12 @@ from auditor.evidence.shapes import (
 from auditor.evidence.splicing import MARGIN, Piece, Target, prepare, splice
 
 __all__ = [
-    "CRITERIA",
-    "DONORS",
-    "FEWEST_DONORS",
     "FILLS",
     "MARGIN",
     "REASONS",
     "Alignment",
     "Arm",
     "Controls",
-    "Criteria",
     "Decision",
     "DonorEstimate",
     "DonorPool",

@@ -1,40 +1,20 @@
 """What the interventions on one case amount to: confirmed, probable, unsupported, untestable.
 
-Pure functions of estimates; every threshold is in `Criteria`, which the caller gives. Whether
+Pure functions of estimates; every threshold is in `Thresholds`, which the caller gives. Whether
 a case without either has a map that points to a cue (`attention`) is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from auditor.evidence.estimates import DonorEstimate, FillEstimate
 from auditor.evidence.reasons import REASONS, Reason
 from auditor.evidence.sequential import Looks
+from auditor.thresholds import THRESHOLDS, Thresholds
 
 Outcome = Literal["confirmed", "probable", "unsupported", "untestable"]
 """The values of `auditor.types.Evidence` that an intervention can lead to."""
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """The thresholds of a decision."""
-
-    alpha: float = 0.05
-    """Level of the one-sided interval of a case, over all its cue sets and looks together."""
-    probable: float = 0.5
-    """Share of the margin that D has to take at least."""
-    futile: float = 0.05
-    """Level of the upper bound below which nothing more is expected, so that testing ends."""
-    fill_flips: int = 3
-    """Fills that have to turn the decision where there are no donors."""
-    control_flips: float = 1.0
-    """Fills on controls that may."""
-    looks: Looks = Looks()  # noqa: RUF009 - frozen, and so shared safely
-
-
-CRITERIA = Criteria()
 
 
 class Decision(NamedTuple):
@@ -58,20 +38,21 @@ def decide_by_donors(
     sets: int,
     label: int,
     predicted: int,
-    criteria: Criteria = CRITERIA,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> Decision:
     """Decide an error (`predicted` is not `label`) or a correct case at one look.
 
     `available` is the number of donor pairs that the case has, `sets` how many cue sets are
     tried on it: the level is divided among them (Bonferroni). Confirmed where the lower bound
     of D lies above m and the corrected logits decide the other way (for an error: for the
-    label); probable where D is at least `criteria.probable` of m and its lower bound above 0.
+    label); probable where D is at least `thresholds.share` of m and its lower bound above 0.
     """
     effect = estimate.effect
-    level = criteria.looks.level(estimate.pairs, available, criteria.alpha / sets)
+    looks = Looks(thresholds.looks, thresholds.spending)
+    level = looks.level(estimate.pairs, available, thresholds.intervention / sets)
     lower = effect.lower(level)
-    last = criteria.looks.next(estimate.pairs, available) is None
-    enough = criteria.probable * effect.margin
+    last = looks.next(estimate.pairs, available) is None
+    enough = thresholds.share * effect.margin
     turned = _turned(estimate.decision, label, predicted)
     figures = (
         f"D = {effect.value:.2f} of a margin of {effect.margin:.2f}, at least {lower:.2f} "
@@ -79,11 +60,11 @@ def decide_by_donors(
     )
     if lower > effect.margin and turned:
         return Decision("confirmed", f"{figures}; without it the decision is another", True)
-    if effect.upper(criteria.futile) < enough:
+    if effect.upper(thresholds.futile) < enough:
         return Decision("unsupported", f"{figures}; too little to matter", True)
     if effect.value >= enough and lower > 0:
         # More donors can still confirm, but not where the upper bound says no.
-        final = last or effect.upper(criteria.futile) < effect.margin
+        final = last or effect.upper(thresholds.futile) < effect.margin
         return Decision("probable", f"{figures}; a contributing cause", final)
     return Decision("unsupported", figures, last)
 
@@ -93,29 +74,29 @@ def decide_by_fills(
     sets: int,
     label: int,
     predicted: int,
-    criteria: Criteria = CRITERIA,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> Decision:
     """Decide a case by its fills, where no attribute is tied to the cue.
 
-    Confirmed where at least `criteria.fill_flips` fills turn the decision (of an error: to the
-    label) and at most `criteria.control_flips` on controls do; probable as with donors, the
+    Confirmed where at least `thresholds.fill_flips` fills turn the decision (of an error: to the
+    label) and at most `thresholds.control_flips` on controls do; probable as with donors, the
     interval being over the fills.
     """
     effect = estimate.effect
-    lower = effect.lower(criteria.alpha / sets)
+    lower = effect.lower(thresholds.intervention / sets)
     figures = (
         f"{estimate.flips} of {len(estimate.values)} fills turn the decision, "
         f"{estimate.control_flips:.2g} on controls; D = {effect.value:.2f} ± "
         f"{estimate.disagreement:.2f} (between fills) of a margin of {effect.margin:.2f}"
     )
-    few_controls = estimate.control_flips <= criteria.control_flips
+    few_controls = estimate.control_flips <= thresholds.control_flips
     if (
-        estimate.flips >= criteria.fill_flips
+        estimate.flips >= thresholds.fill_flips
         and few_controls
         and _turned(estimate.decision, label, predicted)
     ):
         return Decision("confirmed", figures, True)
-    if effect.value >= criteria.probable * effect.margin and lower > 0:
+    if effect.value >= thresholds.share * effect.margin and lower > 0:
         return Decision("probable", f"{figures}; a contributing cause", True)
     return Decision("unsupported", figures, True)
 

@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 
 from auditor.evidence.reasons import Reason
 from auditor.groups import cluster_numbers
-
-DONORS = 8
-"""Donors in each arm, at most."""
-
-FEWEST_DONORS = 3
-"""With fewer in each arm a standard error says nothing: the case is untestable."""
+from auditor.thresholds import THRESHOLDS
 
 
 class Donors(NamedTuple):
@@ -83,8 +78,8 @@ class DonorPool:
         case_id: str,
         seed: int,
         same_usable: NDArray[np.bool_] | None = None,
-        most: int = DONORS,
-        fewest: int = FEWEST_DONORS,
+        most: int = THRESHOLDS.donors,
+        fewest: int = THRESHOLDS.fewest_donors,
     ) -> Donors:
         """Draw the donors of one case, the same ones for the same seed and case id.
 

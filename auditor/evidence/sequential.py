@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from auditor.thresholds import THRESHOLDS
+
 
 @dataclass(frozen=True)
 class Looks:
     """When to look, and what share of the error each look may spend."""
 
-    pairs: tuple[int, ...] = (3, 5, 8)
+    pairs: tuple[int, ...] = THRESHOLDS.looks
     """Donor pairs at each look, growing; the last is the most."""
-    shares: tuple[float, ...] = (0.25, 0.25, 0.5)
+    shares: tuple[float, ...] = THRESHOLDS.spending
     """Shares of the level, above 0, one a look, summing to 1."""
 
     def __post_init__(self) -> None:

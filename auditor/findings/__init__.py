@@ -15,16 +15,17 @@ from auditor.findings.flags import (
     reference_excess,
     region_p_values,
 )
-from auditor.findings.thresholds import THRESHOLDS, Thresholds
+from auditor.findings.material import MapChecks, Material, Probed
 
 __all__ = [
-    "THRESHOLDS",
     "Comparison",
     "Finding",
     "Judgement",
+    "MapChecks",
+    "Material",
     "Paired",
+    "Probed",
     "References",
-    "Thresholds",
     "collection_plan",
     "compare",
     "conclude",

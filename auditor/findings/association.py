@@ -11,9 +11,9 @@ from scipy import sparse
 
 from auditor.findings.collection import collection_plan
 from auditor.findings.finding import Finding, Severity
-from auditor.findings.thresholds import Thresholds
 from auditor.groups import cluster_numbers
 from auditor.statistics import cramers_v, cramers_v_interval
+from auditor.thresholds import Thresholds
 
 _MOST_LABELS, _MOST_VALUES = 4, 3  # that a text names; the table has all
 

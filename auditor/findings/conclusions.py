@@ -10,40 +10,25 @@ import pandas as pd
 from auditor.findings.association import associations, training_associations
 from auditor.findings.finding import Finding, Severity, p_equation
 from auditor.findings.gates import gates
-from auditor.findings.thresholds import THRESHOLDS, Thresholds
+from auditor.findings.material import Material
 from auditor.groups import COUNTS_ONLY, group_table
 from auditor.statistics import lower_rate, mean_interval, more_than_chance, wilson
+from auditor.thresholds import THRESHOLDS, Thresholds
 from auditor.types import SUBJECT
 
 _FINER = " It is smaller than a cell of the map: give a larger input, or a finer model.layer."
 
 
-def conclude(
-    cases: pd.DataFrame,
-    classes: Sequence[str],
-    cues: Sequence[str],
-    attributes: Sequence[str],
-    layer: Mapping[str, Any],
-    expected_accuracy: float | None = None,
-    training: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    thresholds: Thresholds = THRESHOLDS,
-) -> list[Finding]:
-    """The findings of a run, warnings first, in a fixed order.
-
-    `cases` needs `label`, `predicted`, `correct`, `status`, `flag`, `cue`, `evidence`, `quadrant`,
-    `status.<region>` of the subject and the cues, `best_p.<cue>`, `attribute.<name>`, and
-    `mass.<region>` and `area.<region>` of the subject and the cues; `cluster`, if it has it,
-    says which cases belong together. `classes` are the model's, in the order of its outputs.
-    `training` is what the checkpoint records of its training, `seed` that of the bootstrap.
-    """
+def conclude(material: Material, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
+    """The findings of a run, warnings first, in a fixed order."""
+    cases, attributes, cues = material.cases, material.attributes, material.cues
     findings = [
-        *gates(cases, classes, thresholds),
-        *_layer(layer),
-        *_accuracy(cases, expected_accuracy),
+        *gates(cases, material.classes, thresholds),
+        *_layer(material.layer),
+        *_accuracy(cases, material.expected_accuracy),
         *_worst_group(cases, attributes, thresholds),
-        *associations(cases, attributes, seed, thresholds),
-        *training_associations(training, seed, thresholds),
+        *associations(cases, attributes, material.seed, thresholds),
+        *training_associations(material.training, material.seed, thresholds),
         *_attention(cases, cues, thresholds),
         *_shares(cases, ("subject", *cues)),
         *_unjudged(cases, cues),

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.findings.thresholds import THRESHOLDS, Thresholds
 from auditor.measures import F64, excess, positive_share, tail_probability
 from auditor.statistics import holm
+from auditor.thresholds import THRESHOLDS, Thresholds
 from auditor.types import Evidence, Flag, Floats
 
 

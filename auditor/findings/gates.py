@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from auditor.findings.finding import Finding
-from auditor.findings.thresholds import Thresholds
 from auditor.statistics import mcnemar, more_than_chance
+from auditor.thresholds import Thresholds
 
 _MOST_NAMES = 6
 

@@ -17,7 +17,7 @@ from auditor.cam import FOLLOWS, METHODS, Layer, find_layer
 from auditor.configuration import Config
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError, ModelError, RunError
-from auditor.findings import THRESHOLDS, conclude
+from auditor.findings import Material, conclude
 from auditor.hashing import file_sha256
 from auditor.models import Classifier, describe
 from auditor.pipeline.computing import DEFAULTS, Progress, Settings, Work
@@ -25,6 +25,7 @@ from auditor.pipeline.devices import find_device
 from auditor.pipeline.finishing import finished, gather
 from auditor.pipeline.provenance import provenance, versions, weights_sha256
 from auditor.store import SCHEMA_VERSION, Run, Shard, Writer, open_run
+from auditor.thresholds import THRESHOLDS
 from auditor.types import PREDICTED_STATUSES, SUBJECT
 
 
@@ -117,14 +118,16 @@ def _write(
         model = describe(work.classifier)
         training = model.get("training")
         findings = conclude(
-            cases,
-            work.classifier.classes,
-            roles.cues,
-            work.attributes,
-            layer,
-            expected,
-            training,
-            seed,
+            Material(
+                cases,
+                work.classifier.classes,
+                roles.cues,
+                work.attributes,
+                layer,
+                expected,
+                training,
+                seed,
+            ),
             THRESHOLDS,
         )
         info = {

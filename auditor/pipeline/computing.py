@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 from auditor.cam import METHODS, Layer, explain, inspected
 from auditor.datasets import Dataset
 from auditor.errors import CaseError, ModelError
-from auditor.findings import THRESHOLDS
 from auditor.models import Classifier
 from auditor.pipeline.loading import Loaded, Loader
 from auditor.pipeline.rows import measure, schema, table
 from auditor.store import Shard, Writer
+from auditor.thresholds import THRESHOLDS
 from auditor.types import CaseStatus
 
 SHARD = 256

@@ -18,13 +18,13 @@ from auditor import measures
 from auditor.findings import (
     Judgement,
     References,
-    Thresholds,
     judge_error,
     reference_excess,
     region_p_values,
 )
 from auditor.regions import RegionRoles
 from auditor.store import Shard
+from auditor.thresholds import Thresholds
 from auditor.types import MAPS, Floats
 
 MARGIN = MAPS.index("margin")

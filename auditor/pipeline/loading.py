@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from auditor.datasets import Dataset
 from auditor.errors import CaseError
-from auditor.findings import Thresholds
 from auditor.geometry import Placement, Preprocess
+from auditor.thresholds import Thresholds
 from auditor.types import CaseStatus, RegionStatus, Size
 
 

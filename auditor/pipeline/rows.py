@@ -11,8 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from auditor import measures
-from auditor.findings import Thresholds, pattern, quadrant
+from auditor.findings import pattern, quadrant
 from auditor.regions import RegionRoles
+from auditor.thresholds import Thresholds
 from auditor.types import SUBJECT, Floats, RegionStatus
 
 F64 = NDArray[np.float64]

@@ -24,8 +24,8 @@ from scipy.stats import fisher_exact
 import auditor
 from auditor.configuration import Config
 from auditor.datasets import Dataset
-from auditor.findings import THRESHOLDS
 from auditor.groups import group_table
+from auditor.thresholds import THRESHOLDS
 from benchmarks.real_data.sheets import Audited, bare_sheet, photo_sheets
 
 HERE = Path(__file__).resolve().parent

@@ -31,10 +31,31 @@ class Thresholds:
     """Level of statements about the model as a whole."""
     reordering: float = 0.2
     """Accuracy that another order of the classes may gain before their order is doubted."""
+    intervention: float = 0.05
+    """Level of the one-sided interval of a case's D, over all its cue sets and looks."""
+    share: float = 0.5
+    """Share of the margin that D has to take at least to be a contributing cause."""
+    futile: float = 0.05
+    """Level of the upper bound of D below which nothing more is expected, so that testing ends."""
+    donors: int = 8
+    """Donors in each arm, at most."""
+    fewest_donors: int = 3
+    """With fewer in each arm a standard error says nothing: the case is untestable."""
+    looks: tuple[int, ...] = (3, 5, 8)
+    """Donor pairs after which the evidence is looked at."""
+    spending: tuple[float, ...] = (0.25, 0.25, 0.5)
+    """Shares of the level that the looks may spend; they sum to 1."""
+    fill_flips: int = 3
+    """Fills that have to turn the decision where there are no donors."""
+    control_flips: float = 1.0
+    """Fills on controls that may."""
+    effect: float = 0.1
+    """Average cue effect that matters, as a share of the median margin of all cases."""
 
     def described(self) -> dict[str, object]:
         """JSON-ready."""
-        return {**asdict(self), "cuts": list(self.cuts)}
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 THRESHOLDS = Thresholds()
