@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, stats
+from scipy.stats import contingency
 
 from auditor.types import Floats
 
@@ -105,6 +106,77 @@ def paired_difference(
         difference - distance(p_2 - low_2, high_1 - p_1),
         difference + distance(high_2 - p_2, p_1 - low_1),
     )
+
+
+def benjamini_hochberg(p: Floats) -> NDArray[np.float64]:
+    """P-values adjusted for the false discovery rate of their family, in the order given.
+
+    Benjamini & Hochberg 1995, by `scipy.stats.false_discovery_control`. [n] in and out, at
+    most 1; NaN is in no family and stays NaN.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    given = ~np.isnan(p)
+    if given.any():
+        adjusted[given] = stats.false_discovery_control(p[given])
+    return adjusted
+
+
+def rate_difference(
+    some: tuple[int, int], others: tuple[int, int], confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Interval of the rate of `some` minus that of `others`, (low, high), -1 to 1.
+
+    Each is (successes, trials), independent of the other. Newcombe 1998, "Interval
+    estimation for the difference between independent proportions", method 10: the Wilson
+    intervals of both, squared and added. None where either has no trial.
+    """
+    one, other = wilson(*some, confidence), wilson(*others, confidence)
+    if one is None or other is None:
+        return None
+    p_1, p_2 = some[0] / some[1], others[0] / others[1]
+    (low_1, high_1), (low_2, high_2) = one, other
+    return (
+        p_1 - p_2 - math.hypot(p_1 - low_1, high_2 - p_2),
+        p_1 - p_2 + math.hypot(high_1 - p_1, p_2 - low_2),
+    )
+
+
+def rate_ratio(
+    some: tuple[int, int], others: tuple[int, int], confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Interval of the rate of `some` over that of `others`, (low, high), 0 or more.
+
+    Each is (successes, trials). On the logarithm of the ratio (Katz et al. 1978), by
+    `scipy.stats.contingency.relative_risk`. None where either has no success or no trial:
+    the logarithm or its variance is then undefined.
+    """
+    if not (some[0] and others[0]):
+        return None
+    interval = contingency.relative_risk(*some, *others).confidence_interval(confidence)
+    return float(interval.low), float(interval.high)
+
+
+def different_rates(some: tuple[int, int], others: tuple[int, int]) -> float:
+    """Two-sided p-value that two rates differ, each (successes, trials): Fisher's exact test."""
+    table = [[wins, trials - wins] for wins, trials in (some, others)]
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def shared_information(counts: Floats) -> float | None:
+    """Normalised mutual information of a table of counts, [rows, columns], 0 to 1.
+
+    Mutual information over the mean of both entropies, as scikit-learn's
+    `normalized_mutual_info_score` has it, from counts that may be fractional. Not corrected
+    for chance. None where fewer than two rows or columns hold a case.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    rows, columns = counts.sum(1), counts.sum(0)
+    if min((rows > 0).sum(), (columns > 0).sum()) < 2:
+        return None
+    of_rows, of_columns, joint = (float(stats.entropy(x.ravel())) for x in (rows, columns, counts))
+    shared = (of_rows + of_columns - joint) / ((of_rows + of_columns) / 2)
+    return min(max(shared, 0.0), 1.0)
 
 
 def cramers_v(counts: Floats, corrected: bool = True) -> float | None:

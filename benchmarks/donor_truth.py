@@ -2,14 +2,17 @@
 
 For clinic scenes it is known what the cue does, since the same scene can be drawn again with only
 the cue changed. This audits new scenes with the sample's two classifiers, puts donors' heads into
-every error and some correct cases as `auditor.evidence` does, and prints how the estimated D goes
-with the true one, and how the decisions on errors compare with what truly happens.
+every error and a random sample of all scenes as `auditor.evidence` does, and prints how the
+estimated D goes with the true one, how well it orders the errors, and how the decisions on errors
+compare with what truly happens: by each case's own control, and by what the sample tells of
+splicing.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +30,13 @@ from auditor.evidence import (
     prepare,
     splice,
 )
+from auditor.evidence.estimates import DonorEstimate, adjust, learn_splicing
+from auditor.evidence.splicing import likeness
 from auditor.sample import sample_folder
 from auditor.scenes import CUES, LABELS, REGIONS, Scene, draw
 from auditor.study.cells import predict
 
-STRENGTH, SEED, DONORS, CORRECT = 1.6, 500, 200, 30
+STRENGTH, SEED, DONORS, SAMPLE = 1.6, 500, 200, 48
 VALUES = CUES["head"].values
 
 
@@ -68,6 +73,7 @@ def main() -> None:
         [s.label for s in (*tested, *donors)],
         [s.value for s in (*tested, *donors)],
         [False] * len(tested) + [True] * len(donors),
+        likeness=np.array([likeness(p) for p in (*own, *lent)]),
     )
     for name in ("skewed", "rebalanced"):
         classifier = load_classifier(sample_folder() / f"{name}.toml")
@@ -77,11 +83,12 @@ def main() -> None:
         )
         labels = np.array([LABELS.index(s.label) for s in tested])
         wrong = before.argmax(1) != labels
-        chosen = [*np.flatnonzero(wrong), *np.flatnonzero(~wrong)[:CORRECT]]
-        rows = []
+        # Scenes are alike in whatever order: the first are a random sample.
+        chosen = sorted({*np.flatnonzero(wrong).tolist(), *range(SAMPLE)})
+        looks: list[dict[int, DonorEstimate]] = []
         with progress_bar(f"{name}: donors", "cases") as progress:
             for done, case in enumerate(chosen, 1):
-                drawn = pool.draw(int(case), str(case), 0)
+                drawn = pool.draw(case, str(case), 0)
                 target = prepare(own[case])
                 arms = [
                     predict(
@@ -92,52 +99,83 @@ def main() -> None:
                 ]
                 predicted = int(before[case].argmax())
                 pair = Pair(predicted, 1 - predicted)
-                have, passes = 0, 0
-                while (wanted := Looks().next(have, len(drawn.same))) is not None:
-                    have, passes = wanted, 2 * wanted
-                    estimate = estimate_donors(before[case], arms[0][:have], arms[1][:have], pair)
+                looks.append(
+                    {
+                        n: estimate_donors(before[case], arms[0][:n], arms[1][:n], pair)
+                        for n in Looks().pairs
+                    }
+                )
+                progress(done, len(chosen))
+        values = [tested[case].value for case in chosen]
+        splicing = learn_splicing(
+            [found[Looks().pairs[0]] for found in looks],
+            values,
+            [float(case < SAMPLE) for case in chosen],
+        )
+        for told, known in (("own control", None), ("splicing learnt", splicing)):
+            rows = []
+            for case, value, found in zip(chosen, values, looks, strict=True):
+                have = 0
+                while (wanted := Looks().next(have, Looks().pairs[-1])) is not None:
+                    have = wanted
+                    estimate = adjust(found[have], known, value)
                     decision = decide_by_donors(
-                        estimate, len(drawn.same), 1, int(labels[case]), predicted
+                        estimate, Looks().pairs[-1], 1, int(labels[case]), estimate.pair.first
                     )
                     if decision.final:
                         break
-                full = estimate_donors(before[case], *arms, pair).effect.value
-                true = float(margins(before[case], pair) - margins(after[case], pair))
-                caused = bool(wrong[case] and after[case].argmax() == labels[case])
+                pair = estimate.pair
                 rows.append(
-                    (
+                    Row(
                         bool(wrong[case]),
-                        full,
-                        true,
+                        adjust(found[Looks().pairs[-1]], known, value).effect.value,
+                        float(margins(before[case], pair) - margins(after[case], pair)),
                         estimate.effect.margin,
                         decision.outcome,
-                        caused,
-                        passes,
+                        bool(wrong[case] and after[case].argmax() == labels[case]),
+                        2 * have,
                     )
                 )
-                progress(done, len(chosen))
-        tell(name, rows)
+            tell(f"{name}, {told}", rows)
 
 
-def tell(name: str, rows: list[tuple[bool, float, float, float, str, bool, int]]) -> None:
+class Row(NamedTuple):
+    """What one case came to."""
+
+    wrong: bool
+    estimated: float
+    """D with all donors."""
+    true: float
+    margin: float
+    outcome: str
+    caused: bool
+    """Whether swapping the cue undoes the error."""
+    passes: int
+
+
+def tell(name: str, rows: list[Row]) -> None:
     """Print what the rows of one classifier come to."""
-    estimated, true = (np.array([row[i] for row in rows]) for i in (1, 2))
+    estimated, true = np.array([r.estimated for r in rows]), np.array([r.true for r in rows])
     slope = np.polyfit(true, estimated, 1)[0]
-    errors = [row for row in rows if row[0]]
+    errors = [row for row in rows if row.wrong]
+    caused = np.array([row.caused for row in errors])
+    left = np.array([row.estimated - row.margin for row in errors])
+    above = left[caused][:, None] - left[~caused]
+    order = float(((above > 0) + (above == 0) / 2).mean()) if above.size else float("nan")
     print(
         f"{name}: {len(rows)} cases, {len(errors)} errors; estimated on true D: "
-        f"r = {np.corrcoef(true, estimated)[0, 1]:.2f}, slope {slope:.2f}; "
-        f"median {np.median([row[6] for row in rows]):.0f} passes a case"
+        f"r = {np.corrcoef(true, estimated)[0, 1]:.2f}, slope {slope:.2f}; AUROC among errors "
+        f"{order:.3f}; median {np.median([row.passes for row in errors]):.0f} passes an error"
     )
     for told, outcomes, truly in (
-        ("confirmed against undone by swapping", ("confirmed",), [r[5] for r in errors]),
+        ("confirmed against undone by swapping", ("confirmed",), [r.caused for r in errors]),
         (
             "confirmed or probable against a true D of half the margin",
             ("confirmed", "probable"),
-            [r[2] >= r[3] / 2 for r in errors],
+            [r.true >= r.margin / 2 for r in errors],
         ),
     ):
-        said = [r[4] in outcomes for r in errors]
+        said = [r.outcome in outcomes for r in errors]
         both = sum(a and b for a, b in zip(said, truly, strict=True))
         print(
             f"  {told}: {sum(said)} said, {sum(truly)} true, {both} both; precision "

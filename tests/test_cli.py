@@ -333,7 +333,7 @@ def test_an_output_that_cannot_be_written(auditor_cli: Call, project: Project):
         (lambda path: path.write_text(""), "is no run, since it holds no run.json"),
         (
             lambda path: (path.mkdir(), (path / "run.json").write_text('{"schema_version": 99}')),
-            "schema version 99; this Auditor reads version 1",
+            "schema version 99; this Auditor reads version 2",
         ),
         (
             lambda path: (path.mkdir(), (path / "run.json").write_text("{")),

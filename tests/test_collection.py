@@ -10,7 +10,11 @@ import pandas as pd
 import pytest
 
 from auditor.findings import Finding, collection_plan
-from auditor.findings.association import associations, training_associations
+from auditor.findings.association import (
+    associations,
+    presence_associations,
+    training_associations,
+)
 from auditor.thresholds import THRESHOLDS
 
 CLINIC = {"doctor": {"man": 195, "woman": 55}, "nurse": {"man": 18, "woman": 232}}
@@ -166,6 +170,8 @@ def test_clusters_widen_the_interval():
     together = found(CLINIC, cluster=persons)["association"]
     assert together.value == alone.value
     assert together.high - together.low > 2 * (alone.high - alone.low)
+    assert "95 % interval over whole clusters" in together.text
+    assert "clusters" not in alone.text
 
 
 def test_many_cells_are_cut_in_the_text_and_whole_in_the_table():
@@ -181,6 +187,64 @@ def test_categories_as_the_audit_reads_them():
     table["label"] = table["label"].cat.reorder_categories(["nurse", "doctor"])
     (value, collect) = associations(table, ["drawn_as"], 0, THRESHOLDS)
     assert (value, collect) == tuple(found(CLINIC).values())
+
+
+def test_mutual_information_stands_beside_v():
+    # In bits: 1 of the label, .984 of 42.6 %, and left by the label (.760 + .371) / 2, so
+    # 2 × (.984 - .566) / 1.984.
+    assert "; normalised mutual information 0.42. " in found(CLINIC)["association"].text
+
+
+# -- whether the cue is there --------------------------------------------------------------
+
+
+def present(statuses: list[str | None], **columns: Any) -> dict[str, Finding]:
+    half = len(statuses) // 2
+    table = pd.DataFrame({"label": ["a"] * half + ["b"] * half, "status.tag": statuses, **columns})
+    table["status.background"] = "ok"
+    findings = presence_associations(table, ["background", "tag"], 0, THRESHOLDS)
+    return {finding.kind: finding for finding in findings}
+
+
+def test_a_cue_that_goes_with_the_label_by_being_there():
+    statuses = ["ok"] * 40 + ["absent"] * 10 + ["ok"] * 10 + ["absent"] * 40
+    findings = present(statuses)
+    same = found({"a": {"x": 40, "y": 10}, "b": {"x": 10, "y": 40}})["association"]
+    value, collect = findings["presence_association"], findings["presence_collect"]
+    assert value.severity == "notice"
+    assert value.value == pytest.approx(same.value)
+    assert value.n == 100
+    assert "label and the presence of cue 'tag' go together" in value.text
+    # Half of all show it, so half of each class.
+    assert collect.value == 30
+    assert "15 a · shown by 15 a · absent" in collect.text
+
+
+def test_what_is_neither_shown_nor_absent_is_left_out_and_counted():
+    kept = ["ok"] * 20 + ["absent"] * 20
+    odd = ["below_resolution", "below_resolution", "cropped_out", None]
+    value = present([*kept, *odd, *kept, *odd])["presence_association"]
+    assert (value.value, value.n, value.severity) == (0, 80, "info")
+    told = "Left out: 4 below_resolution, 2 cropped_out, 2 without regions."
+    assert value.text.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "n"),
+    [
+        ("ok", "is shown in all of 6 images, so its presence cannot go with the label", 6),
+        ("absent", "is shown in none of 6 images", 6),
+        (None, "cannot be said, since none is annotated. Left out: 6 without regions.", 0),
+    ],
+)
+def test_a_presence_that_does_not_vary_says_so(status, told, n):
+    (value,) = present([status] * 6).values()
+    assert (value.severity, value.value, value.n) == ("info", None, n)
+    assert told in value.text
+
+
+def test_nothing_is_said_of_the_presence_of_the_rest():
+    assert set(present(["ok", "absent"])) == {"presence_association"}
 
 
 # -- what the checkpoint records -----------------------------------------------------------

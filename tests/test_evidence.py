@@ -28,6 +28,7 @@ from auditor.evidence import (
     splice,
     steadiest,
 )
+from auditor.evidence.splicing import likeness, margin_of
 from auditor.scenes import CUES, REGIONS, Scene, draw
 
 RNG = np.random.default_rng(0)
@@ -205,7 +206,7 @@ def test_the_donors_region_replaces_the_targets_and_nothing_of_its_subject_comes
     assert not (result > 200).any()
 
 
-def test_a_donor_larger_than_the_target_overwrites_surroundings_but_not_the_subject():
+def test_a_donor_larger_than_the_target_overwrites_surroundings():
     size = (20, 20)
     anchor = at(size, slice(6, 10), slice(6, 10))
     lent = at(size, slice(5, 15), slice(5, 11))
@@ -213,7 +214,24 @@ def test_a_donor_larger_than_the_target_overwrites_surroundings_but_not_the_subj
     pixels, other = np.full((*size, 3), 90), np.full((*size, 3), 90)
     pixels[protected], other[lent] = 30, 160
     result = splice(prepare(piece(pixels, anchor, anchor, protected)), piece(other, lent, anchor))
-    assert (result[5:12, 5:11] == 160).all()
+    # Aligned by anchors, what the donor shows falls over the subject.
+    assert (result[5:15, 5:11] == 160).all()
+    assert (result[15:] == 30).all()
+    assert (result[12:, 12:] == 30).all()
+
+
+def test_without_an_anchor_the_subject_stays():
+    size = (20, 20)
+    region, lent = at(size, slice(6, 8), slice(6, 8)), at(size, slice(5, 9), slice(5, 9))
+    protected = at(size, slice(8, 20), slice(0, 20))
+    pixels, other = np.full((*size, 3), 90), np.full((*size, 3), 90)
+    pixels[protected], other[lent] = 30, 160
+    none = np.zeros(size, dtype=bool)
+    # Into an image that lacks the region: to where the donor has it.
+    result = splice(prepare(piece(pixels, none, none, protected)), piece(other, lent))
+    assert (result[5:8, 5:9] == 160).all()
+    assert (result[protected] == 30).all()
+    result = splice(prepare(piece(pixels, region, none, protected)), piece(other, lent))
     assert (result[protected] == 30).all()
 
 
@@ -225,16 +243,24 @@ def test_a_subject_pixel_that_is_the_cues_own_is_replaced():
     assert (splice(prepare(own), donor)[region] == 120).all()
 
 
-def test_colours_keep_their_ratios_and_brightness_is_bounded():
+def test_the_donors_colours_stay_as_they_are():
     size = (40, 40)
     region = at(size, slice(15, 25), slice(15, 25))
     dark, light = np.full((*size, 3), 79.0), np.full((*size, 3), 99.0)
     light[region] = (200, 100, 50)
     result = splice(prepare(piece(dark, region)), piece(light, region))
-    # (79 + 1) / (99 + 1) = 0.8 for every channel.
-    assert result[20, 20].tolist() == [160, 80, 40]
-    night = splice(prepare(piece(np.full((*size, 3), 3), region)), piece(light, region))
-    assert night[20, 20].tolist() == [160, 80, 40]  # not 8, 4, 2
+    assert result[20, 20].tolist() == [200, 100, 50]
+    assert result[14, 20].tolist() == [79, 79, 79]
+
+
+def test_the_margin_goes_with_the_size_of_the_image():
+    for side, wide in ((112, 1), (224, 3), (56, 1)):  # 1.5 pixels reach as far as 1 straight on
+        region = at((side, 2 * side), slice(20, 30), slice(20, 30))
+        pixels = RNG.integers(0, 256, (side, 2 * side, 3))
+        cleared = prepare(piece(pixels, region)).cleared
+        rows, columns = np.nonzero((cleared != pixels).any(2))
+        assert (rows.min(), columns.max()) == (20 - wide, 29 + wide)
+        assert wide == int(margin_of((side, 2 * side)))
 
 
 def test_a_cue_by_presence_comes_to_its_relative_place_and_goes_by_clearing():
@@ -285,7 +311,6 @@ def test_a_spliced_head_is_nearer_the_true_scene_than_the_untouched_image():
         for other in range(2):
             donor = head(Scene("nurse", "woman", (32, number, other)))
             result = splice(target, donor)
-            assert (result[own.subject] == own.pixels[own.subject]).all()
             apart.append(np.abs(result - true)[shown].mean())
             apart_before.append(np.abs(own.pixels - true)[shown].mean())
     assert np.mean(apart) < 0.75 * np.mean(apart_before)
@@ -519,6 +544,47 @@ def test_a_cue_by_presence_has_controls_without_it():
     assert shows[found.opposite].all()
 
 
+def test_donors_look_like_the_image_among_those_of_their_value():
+    labels = ["a", "b"] * 40
+    values = ["x", "x", "y", "y"] * 20
+    # What is grey of a value follows its number; "y" is 100 brighter, and unknown in one.
+    grey = np.arange(80.0) + 100 * np.array([value == "y" for value in values])
+    grey[7] = np.nan
+    everyone = DonorPool.of(labels, values, [True] * 80, likeness=grey[:, None])
+    found = everyone.draw(12, "case", 0)
+    # Of "x" 38.5 is the mean, of "y" 41.3: the case lies as far below it as 14.8 does.
+    for arm, nearest in (
+        (found.same, {8, 16, 4, 20, 13, 9, 17, 5}),
+        (found.opposite, {14, 18, 10, 22, 15, 11, 19, 23}),
+    ):
+        assert set(arm.tolist()) == nearest
+        assert sorted(labels[i] for i in arm) == ["a"] * 4 + ["b"] * 4
+    again = everyone.draw(12, "case", 0)
+    np.testing.assert_array_equal(found.same, again.same)
+    np.testing.assert_array_equal(found.opposite, again.opposite)
+    # Numbers in any unit, and numbers that never vary, choose the same.
+    other = DonorPool.of(
+        labels, values, [True] * 80, likeness=np.stack([grey * 1000 - 7, np.full(80, 5.0)], 1)
+    )
+    np.testing.assert_array_equal(other.draw(12, "case", 0).same, found.same)
+    assert everyone.draw(7, "case", 0).problem is None
+
+
+def test_likeness_is_the_mean_colour_of_the_anchor_and_beside_it():
+    size = (4, 6)
+    anchor, region = at(size, slice(0, 2), slice(0, 2)), at(size, slice(0, 2), slice(0, 4))
+    pixels = np.zeros((*size, 3))
+    pixels[:2, :2], pixels[:2, 2:4] = (10, 20, 30), (40, 50, 60)
+    found = likeness(piece(pixels, region, anchor))
+    assert found.tolist() == [10, 20, 30, 40, 50, 60]
+    found = likeness(piece(pixels, region))
+    assert np.isnan(found[:3]).all()
+    assert found[3:].tolist() == [25, 35, 45]
+    assert np.isnan(likeness(piece(pixels, np.zeros(size, dtype=bool)))).all()
+
+
 def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match=r"lengths \[2, 3\]"):
+        DonorPool.of(["a", "b"], ["x", "y"], [True, True], likeness=np.zeros((3, 1)))
     with pytest.raises(ValueError, match=r"lengths \[2, 3\]"):
         DonorPool.of(["a", "b"], ["x", "y"], [True, True, False])

@@ -22,6 +22,7 @@ from auditor.evidence import (
     untestable,
     welch,
 )
+from auditor.evidence.estimates import FEWEST_CASES, Splicing, adjust, learn_splicing
 from auditor.thresholds import THRESHOLDS, Thresholds
 
 
@@ -125,6 +126,129 @@ def test_bad_logits_are_refused():
         estimate_fills(one[0], one, np.full((1, 1, 2), np.inf), Pair(0, 1), 1)
 
 
+# -- splicing ------------------------------------------------------------------------------
+
+
+def test_adjusting_by_hand():
+    # Predicted 0, label 1, margin 2; the third class is far below and never moves.
+    original = [2.0, 0.0, -9.0]
+    same = [[1.5, 0.5, -9.0], [0.5, -0.5, -9.0]]  # margins 1 and 1
+    opposite = [[0.0, 1.0, -9.0], [0.0, 2.0, -9.0]]  # margins -1 and -2
+    found = estimate_donors(original, same, opposite, Pair(0, 1))
+    assert found.own == 1.0
+    assert found.removed == (2.0, -1.5, 0.0)
+    assert found.moved == (1.0, 0.0, 0.0)
+    assert found.variances == (0.0, 0.5)
+    splicing = Splicing({"x": (0.2, -0.2, 0.0)}, 0.09, 21.0, 0.3, 3.0)
+    better = adjust(found, splicing, "x")
+    # m - mean m(opposite) = 3.5, of which splicing takes 0.4.
+    assert better.effect.value == pytest.approx(3.1)
+    assert better.effect.margin == 2.0
+    # (1 · 0.5 + 3 · 0.3) / 4 of two donors, and what splicing varies.
+    assert better.effect.error == pytest.approx(math.sqrt(0.35 / 2 + 0.09))
+    share = 0.175 / 0.265
+    assert better.effect.df == pytest.approx(1 / (share**2 / 4 + (1 - share) ** 2 / 20))
+    # The opposite arm's mean, and what splicing takes given back.
+    assert better.corrected == pytest.approx((0.2, 1.3, -9.0))
+    assert margins(better.corrected, Pair(0, 1)) == pytest.approx(2 - 3.1)
+    # Of a value that was never seen nothing is known to be taken.
+    assert adjust(found, splicing, "y").effect.value == pytest.approx(3.5)
+    assert adjust(found, None, "x") is found
+
+
+def sampled(rng, count: int, own: float, seam: float, among: float, shift: float = 0.0) -> list:
+    """Cases whose own cue spreads by `own`, and whose splices move by `shift` and spread."""
+    cases = []
+    for _ in range(count):
+        base, moved = rng.normal(0, 3), shift + rng.normal(0, seam)
+        arms = base + rng.normal(0, among, (2, 8)) - moved
+        margin = base + rng.normal(0, own)
+        first = 0 if margin >= 0 else 1
+        pair = Pair(first, 1 - first)
+        cases.append(estimate_donors(two_classes(margin), *two_classes(arms), pair))
+    return cases
+
+
+def test_splicing_is_told_from_the_images_own_cues():
+    rng = np.random.default_rng(4)
+    found = learn_splicing(sampled(rng, 4000, 1, 0.0, 1, 0.5), ["x"] * 4000)
+    # As logits of two classes that differ by what a splice takes.
+    assert found.shifts["x"] == pytest.approx((0.25, -0.25), abs=0.03)
+    assert found.varying == pytest.approx(0, abs=0.08)
+    assert found.variance == pytest.approx(1, abs=0.05)
+    assert found.weight > 100  # all cases' donors spread alike
+    assert found.cases == 4000
+    found = learn_splicing(sampled(rng, 4000, 1, 0.8, 1), ["x", "y"] * 2000)
+    assert found.varying == pytest.approx(0.64, abs=0.1)
+    assert all(abs(part) < 0.05 for value in "xy" for part in found.shifts[value])
+
+
+def test_a_shift_that_may_be_chance_is_shrunk_away():
+    rng = np.random.default_rng(6)
+    drawn = [learn_splicing(sampled(rng, 12, 1, 0, 1), ["x"] * 12) for _ in range(50)]
+    assert sum(found.shifts["x"] == (0.0, 0.0) for found in drawn) > 25
+
+
+def test_errors_count_by_their_chance_of_being_drawn():
+    rng = np.random.default_rng(5)
+    rest, errors = sampled(rng, 40, 1, 0, 1), sampled(rng, 40, 1, 0, 1, 3.0)
+    alone = learn_splicing(rest, ["x"] * 40)
+    both = learn_splicing([*rest, *errors], ["x"] * 80, [1.0] * 40 + [0.0] * 40)
+    assert both.shifts["x"] == pytest.approx(alone.shifts["x"])
+    assert both.varying == pytest.approx(alone.varying)
+    assert both.cases == 40
+    few = [1.0] * (FEWEST_CASES - 1) + [0.0] * (81 - FEWEST_CASES)
+    assert learn_splicing([*rest, *errors], ["x"] * 80, few) is None
+    assert learn_splicing([], []) is None
+
+
+def test_donors_without_any_spread_leave_no_doubt():
+    one = estimate_donors(
+        two_classes(1.0), two_classes([1.0, 1.0]), two_classes([-1.0, -1.0]), Pair(0, 1)
+    )
+    found = learn_splicing([one] * 20, ["x"] * 20)
+    assert (found.varying, found.variance) == (0.0, 0.0)
+    assert adjust(one, found, "x").effect.lower(0.001) == 2.0
+
+
+def test_an_own_cue_counts_once_splicing_is_known():
+    # The case's cue is worth 3, those of donors 1: all of its margin, or a third of it.
+    found = estimate_donors(
+        two_classes(3.0), two_classes([1.0, 1.2, 0.8]), two_classes([0.0, 0.2, -0.2]), Pair(0, 1)
+    )
+    assert found.effect.value == pytest.approx(1)
+    plain = Splicing({}, 0.0, 50.0, 0.04, 10.0)
+    assert adjust(found, plain, "x").effect.value == pytest.approx(3)
+
+
+@pytest.mark.parametrize("seam", [0.0, 0.7])
+def test_adjusted_intervals_miss_no_more_often_than_they_may(seam):
+    # Whoever is tested, D is exactly the margin: the base is 0 without the cue.
+    rng = np.random.default_rng(8)
+    splicing = learn_splicing(sampled(rng, 60, 1, seam, 0.5), ["x"] * 60)
+    missed = 0
+    for _ in range(2000):
+        moved = rng.normal(0, seam)
+        opposite = rng.normal(0, 0.5, 8) - moved
+        same = rng.normal(2, 0.5, 8) - moved
+        margin = 2 + rng.normal(0, 0.5)
+        pairs, over = 0, False
+        while not over and (pairs := Looks().next(pairs, 8) or 0):
+            found = adjust(
+                estimate_donors(
+                    two_classes(margin),
+                    two_classes(same[:pairs]),
+                    two_classes(opposite[:pairs]),
+                    Pair(0, 1),
+                ),
+                splicing,
+                "x",
+            )
+            over = found.effect.lower(Looks().level(pairs, 8, 0.1)) > margin
+        missed += over
+    assert missed / 2000 <= 0.1 + 0.02
+
+
 # -- looks ---------------------------------------------------------------------------------
 
 
@@ -206,7 +330,8 @@ def test_confirming_at_the_true_margin_is_rare_through_the_whole_path():
                 passes.append(2 * pairs)
                 break
     assert len(passes) == 300
-    assert confirmed <= 26  # .05 of 300 and three standard errors
+    # The level is .2; of 300, and three standard errors.
+    assert confirmed <= 300 * THRESHOLDS.caused + 21
 
 
 # -- decisions -----------------------------------------------------------------------------
@@ -252,8 +377,8 @@ def test_noise_asks_for_more_and_then_is_unsupported():
 def test_more_cue_sets_ask_for_more_evidence():
     arms = ([1.0, 1.4, 0.6], [-1.0, -1.4, -0.6])
     assert decided(1.0, *arms, available=3, sets=1).outcome == "confirmed"
-    assert decided(1.0, *arms, available=3, sets=10).outcome == "probable"
-    strict = Thresholds(intervention=0.005)
+    assert decided(1.0, *arms, available=3, sets=12).outcome == "probable"
+    strict = Thresholds(caused=0.0125)
     assert decided(1.0, *arms, available=3, thresholds=strict).outcome == "probable"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,7 +152,15 @@ def concluded(right: dict[tuple[str, str], tuple[int, int]], **columns: object) 
     cases = pd.DataFrame(rows)
     other = cases["label"].map({"circle": "square", "square": "circle"})
     cases["predicted"] = cases["label"].where(cases["correct"], other)
-    given = {"status": "ok", "status.subject": "ok", "flag": None, "cue": None, "evidence": None}
+    given = {
+        "status": "ok",
+        "status.subject": "ok",
+        "flag": None,
+        "cue": None,
+        "evidence": None,
+        "map_evidence": None,
+        "map_cue": None,
+    }
     cases = cases.assign(**(given | {"mass.subject": 0.5, "area.subject": 0.5} | columns))
     layer = {"verified": True}
     return conclude(Material(cases, ("circle", "square"), (), ("ground",), layer))
@@ -200,3 +211,104 @@ def test_a_subject_that_cannot_be_measured_is_told_with_its_remedy() -> None:
         "The subject could be measured in 0 of 24 cases (24 below_resolution). It is smaller than "
         "a cell of the map: give a larger input, or a finer model.layer."
     )
+
+
+# -- conclude, over whatever comes ---------------------------------------------------------
+
+
+def whole(count: int = 120, seed: int = 0, **columns: object) -> pd.DataFrame:
+    """Cases with two attributes and two cues, as an audit reads them."""
+    random = np.random.default_rng(seed)
+    label = random.choice(["circle", "square"], count)
+    ground = np.where(random.random(count) < 0.8, label == "circle", label == "square")
+    wrong = random.random(count) < np.where(ground == (label == "circle"), 0.1, 0.6)
+    cases = {
+        "label": label,
+        "predicted": np.where(wrong == (label == "circle"), "square", "circle"),
+        "correct": ~wrong,
+        "attribute.ground": np.where(ground, "red", "blue"),
+        "attribute.size": random.choice(["big", "small", ""], count),
+        "status": "ok",
+        "flag": None,
+        "cue": None,
+        "evidence": np.where(wrong, "unsupported", None),
+        "map_evidence": np.where(wrong, "unsupported", None),
+        "map_cue": None,
+    }
+    for region in ("subject", "ground", "tag"):
+        cases |= {
+            f"status.{region}": "ok",
+            f"mass.{region}": random.random(count),
+            f"area.{region}": 0.2,
+            f"best_p.{region}": 0.01,
+        }
+    cases["status.tag"] = random.choice(["ok", "absent"], count)
+    return pd.DataFrame(cases).astype({"correct": object}).assign(**columns)
+
+
+def said(cases: pd.DataFrame) -> list[Finding]:
+    attributes = ("ground", "size")
+    layer = {"verified": True}
+    findings = conclude(Material(cases, ("circle", "square"), ("ground", "tag"), attributes, layer))
+    for finding in findings:
+        described = finding.described()
+        assert json.loads(json.dumps(described, allow_nan=False)) == described
+        assert not re.search(r"\b(nan|inf|unbiased|fair|debiased)\b", finding.text)
+        if finding.value is not None and finding.low is not None:
+            assert finding.low <= finding.value <= finding.high
+    return findings
+
+
+ONE_A_SUBJECT = ("association", "disparity", "presence_association", "mass_difference")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"attribute.ground": "red"},
+        {"attribute.ground": None, "attribute.size": ""},
+        {"attribute.ground": [f"image {i}" for i in range(120)]},
+        {"attribute.ground": whole()["label"]},
+        {"predicted": "circle", "correct": whole()["label"] == "circle"},
+        {"correct": True, "evidence": None, "map_evidence": None, "map_cue": None},
+        {"correct": False, "evidence": "unsupported", "map_evidence": "unsupported"},
+        {"correct": None, "predicted": None, "evidence": None, "status": "nonfinite_logits"},
+        {"label": "circle", "correct": whole()["predicted"] == "circle"},
+        {"status.tag": None, "mass.tag": np.nan},
+        {"cluster": ""},
+        {"cluster": "one"},
+        {"cluster": [f"person {i // 2}" for i in range(120)]},
+    ],
+)
+def test_whatever_comes_every_finding_is_whole(changes: dict[str, object]) -> None:
+    findings = said(whole(**changes))
+    for kind in ONE_A_SUBJECT:  # of each attribute or cue, whether or not it can be said
+        assert len(by_kind(findings, kind)) == 2, kind
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 12])
+def test_few_cases_are_whole_findings_too(count: int) -> None:
+    assert said(whole(count))
+
+
+def test_with_clusters_every_interval_says_so() -> None:
+    findings = said(whole(240, cluster=[f"person {i // 3}" for i in range(240)]))
+    for finding in findings:
+        if finding.low is not None and finding.kind not in ("mass", "attention_cue"):
+            assert "over whole clusters" in finding.text, finding.kind
+    free = {finding.kind: finding for finding in said(whole(240))}
+    together = {finding.kind: finding for finding in findings}
+    assert together["accuracy"].value == free["accuracy"].value
+    assert together["accuracy"].low != free["accuracy"].low
+
+
+def test_copies_of_images_make_no_finding_surer() -> None:
+    once = whole(240)
+    people = [f"person {i}" for i in range(240)]
+    six = pd.concat([once.assign(cluster=people)] * 6, ignore_index=True)
+    for kind in ("accuracy", "disparity", "impact_ratio", "mass_difference"):
+        for one, many in zip(by_kind(said(once), kind), by_kind(said(six), kind), strict=True):
+            if one.low is not None:
+                width, wide = one.high - one.low, many.high - many.low
+                assert wide > 0.7 * width, kind

@@ -23,6 +23,8 @@ LAYERS = {
     "geometry": 1,
     "groups": 1,
     "measures": 1,
+    "permutations": 1,
+    "rates": 1,
     "regions": 1,
     "sample": 1,
     "scenes": 1,

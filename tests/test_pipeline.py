@@ -20,8 +20,11 @@ from torch import Tensor
 import auditor
 from auditor.configuration import DatasetConfig
 from auditor.errors import AuditorError, CaseError, RunError
-from auditor.pipeline import auditing, computing
+from auditor.pipeline import computing, writing
 from tests.colours import HEIGHT, WIDTH, Mean, classifier, draw, write_dataset
+
+MAPS = auditor.Settings(evidence=0)
+"""No interventions: what the maps alone say."""
 
 ROLES = auditor.RegionRoles(subject=("thing",), cues=("cue",), rest="background")
 
@@ -39,6 +42,13 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(computing, "SHARD", 16)
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the maps of this world speak: with two bright squares on black, maps of a random
+    network lie on the squares as well, and the gate of randomised weights voids them."""
+    monkeypatch.setattr(writing, "voided", lambda *_: [])
 
 
 def same_run(left: auditor.Run, right: auditor.Run, tolerance: float = 0) -> None:
@@ -91,8 +101,18 @@ def test_every_number_of_a_case_by_hand(colours: Path, tmp_path: Path) -> None:
     assert run.info["counts"]["errors"] == big.sum()
 
 
+def test_a_failed_gate_voids_the_maps_visibly(colours: Path, tmp_path: Path) -> None:
+    run = auditor.audit(classifier(), open_colours(colours), tmp_path / "run", settings=MAPS)
+    errors = run.cases.query("correct == False")
+    assert (errors["map_evidence"] == "untestable").all()
+    assert errors["flag"].isna().all()
+    (gate,) = [f for f in run.findings if f["kind"] == "gate_randomisation"]
+    assert gate["severity"] == "warning"
+
+
+@pytest.mark.usefixtures("trusted")
 def test_errors_on_a_moving_cue_are_queued_and_others_not(colours: Path, tmp_path: Path) -> None:
-    run = auditor.audit(classifier(), open_colours(colours), tmp_path / "run")
+    run = auditor.audit(classifier(), open_colours(colours), tmp_path / "run", settings=MAPS)
     errors = run.cases.query("correct == False")
     assert len(errors) > 20
     # Other images' cues lie elsewhere, and rarely cover this one's.
@@ -164,8 +184,10 @@ def test_flipping_everything_flips_only_the_maps(colours: Path, tmp_path: Path) 
     for file in colours.parent.glob("*.png"):
         ImageOps.mirror(Image.open(file)).save(flipped / file.name)
     (flipped / "manifest.csv").write_bytes(colours.read_bytes())
-    usual = auditor.audit(classifier(), open_colours(colours), tmp_path / "usual")
-    other = auditor.audit(classifier(), open_colours(flipped / "manifest.csv"), tmp_path / "other")
+    usual = auditor.audit(classifier(), open_colours(colours), tmp_path / "usual", settings=MAPS)
+    other = auditor.audit(
+        classifier(), open_colours(flipped / "manifest.csv"), tmp_path / "other", settings=MAPS
+    )
     np.testing.assert_array_equal(other.maps, usual.maps[..., ::-1])
     pd.testing.assert_frame_equal(other.cases, usual.cases, rtol=0, atol=1e-9)
 
@@ -181,8 +203,8 @@ def test_an_interrupted_audit_continues_to_the_same_result(
     dataset = open_colours(colours)
     whole = auditor.audit(classifier(), dataset, tmp_path / "whole")
 
-    def stop(done: int, _total: int) -> None:
-        if done >= after:
+    def stop(stage: str, done: int, _total: int) -> None:
+        if stage == "maps" and done >= after:
             raise Stop
 
     with pytest.raises(Stop):
@@ -192,7 +214,7 @@ def test_an_interrupted_audit_continues_to_the_same_result(
         auditor.open_run(tmp_path / "run")
     seen: list[int] = []
     run = auditor.audit(
-        classifier(), dataset, tmp_path / "run", progress=lambda done, _: seen.append(done)
+        classifier(), dataset, tmp_path / "run", progress=lambda _stage, done, _: seen.append(done)
     )
     same_run(run, whole)
     # What was written is not computed again: whole shards of 16, the last one computed
@@ -209,7 +231,7 @@ from auditor.pipeline import computing
 from tests.colours import classifier
 from tests.test_pipeline import open_colours
 computing.SHARD = 16
-def slow(done, total):
+def slow(stage, done, total):
     print(done, flush=True)
     time.sleep(0.02)
 auditor.audit(classifier(), open_colours(Path(sys.argv[1])), sys.argv[2], progress=slow,
@@ -250,7 +272,7 @@ def test_a_kill_while_finishing_leaves_no_half_run(
     dataset = open_colours(colours)
     whole = auditor.audit(classifier(), dataset, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(auditing, "conclude", lambda *_: 1 / 0)
+        patch.setattr(writing, "conclude", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             auditor.audit(classifier(), dataset, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -260,7 +282,7 @@ def test_a_kill_while_finishing_leaves_no_half_run(
 def test_a_run_begun_with_other_inputs_is_refused(colours: Path, tmp_path: Path) -> None:
     out, dataset = tmp_path / "run", open_colours(colours)
 
-    def stop(done: int, _total: int) -> None:
+    def stop(_stage: str, done: int, _total: int) -> None:
         if done >= 32:
             raise Stop
 
@@ -290,7 +312,7 @@ def test_changed_files_are_another_dataset(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_write_one_run(colours: Path, tmp_path: Path) -> None:
-    def second(done: int, _total: int) -> None:
+    def second(_stage: str, done: int, _total: int) -> None:
         if done >= 16:
             with pytest.raises(RunError, match="another process is writing this run"):
                 auditor.audit(classifier(), open_colours(colours), tmp_path / "run")
@@ -466,7 +488,7 @@ def test_what_makes_the_audit_meaningless_is_one_clear_error(colours: Path, tmp_
 def test_provenance_is_complete(colours: Path, tmp_path: Path) -> None:
     run = auditor.audit(classifier(), open_colours(colours), tmp_path / "run")
     info = run.info
-    assert info["schema_version"] == 1
+    assert info["schema_version"] == 2
     assert info["provenance"]["versions"]["torch"].startswith(torch.__version__.split("+")[0])
     assert len(info["provenance"]["inputs"]["manifest.csv"]) == 64
     assert len(info["identity"]["weights"]) == 64
@@ -476,17 +498,18 @@ def test_provenance_is_complete(colours: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert info["thresholds"]["alpha"] == 0.05
     assert sorted(file.name for file in run.path.iterdir()) == [
-        "cases.parquet", "findings.json", "maps.npy", "run.json",
+        "cases.parquet", "findings.json", "interventions.parquet", "maps.npy", "run.json",
     ]  # fmt: skip
-    assert json.loads((run.path / "findings.json").read_text())["schema_version"] == 1
+    assert json.loads((run.path / "findings.json").read_text())["schema_version"] == 2
 
 
+@pytest.mark.usefixtures("trusted")
 def test_findings_recompute_from_the_cases(colours: Path, tmp_path: Path) -> None:
     run = auditor.audit(classifier(), open_colours(colours), tmp_path / "run")
     cases = run.cases
     found = {f["kind"]: f for f in run.findings if f["kind"] not in ("worst_group", "mass")}
     assert found["accuracy"]["value"] == cases["correct"].mean()
-    assert found["attention_cue"]["value"] == (cases["cue"] == "cue").sum() / (
+    assert found["attention_cue"]["value"] == (cases["map_cue"] == "cue").sum() / (
         (cases.query("correct == False")["best_p.cue"] <= 0.05).sum()
     )
     shares = [f for f in run.findings if f["kind"] == "mass"]
@@ -513,6 +536,7 @@ def test_by_group_and_unknown_groups(colours: Path, tmp_path: Path) -> None:
         run.by_group(["colour"])
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_test_that_could_not_speak_is_untestable_and_not_a_clean_bill(tmp_path: Path) -> None:
     # The cue lies at the same place in every image: no map could tell this one's apart.
     path = write_dataset(tmp_path, 60, big_cues=0.5)
@@ -524,7 +548,7 @@ def test_a_test_that_could_not_speak_is_untestable_and_not_a_clean_bill(tmp_path
         image.save(tmp_path / f"{row:04d}.png")
         for region, mask in masks.items():
             Image.fromarray(mask).save(tmp_path / f"{row:04d}.{region}.png")
-    run = auditor.audit(classifier(), open_colours(path), tmp_path / "run")
+    run = auditor.audit(classifier(), open_colours(path), tmp_path / "run", settings=MAPS)
     errors = run.cases.query("correct == False")
     assert len(errors) > 20
     assert (errors["mass.cue"] == 1).all()

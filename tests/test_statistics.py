@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from scipy import sparse, stats
 from scipy.stats import contingency
+from sklearn.metrics import normalized_mutual_info_score
 
 from auditor.groups import group_table
 from auditor.statistics import (
+    benjamini_hochberg,
     cramers_v,
     cramers_v_interval,
     holm,
@@ -20,6 +22,7 @@ from auditor.statistics import (
     mean_interval,
     more_than_chance,
     paired_difference,
+    shared_information,
     wilson,
 )
 
@@ -184,3 +187,26 @@ def test_a_lower_rate_by_hand():
     # 0 of 2 against 2 of 2: of the C(4, 2) = 6 ways to place two successes, one has both outside.
     assert lower_rate((0, 2), (2, 2)) == pytest.approx(1 / 6)
     assert lower_rate((2, 2), (0, 2)) == 1.0
+
+
+def test_benjamini_hochberg_by_hand() -> None:
+    # Sorted .01 .02 .03 .5 times 4/1 4/2 4/3 4/4, then the least from the right.
+    adjusted = benjamini_hochberg(np.array([0.5, 0.01, np.nan, 0.03, 0.02]))
+    assert adjusted == pytest.approx([0.5, 0.04, np.nan, 0.04, 0.04], nan_ok=True)
+    assert np.isnan(benjamini_hochberg(np.array([np.nan]))).all()
+    assert benjamini_hochberg(np.array([])).shape == (0,)
+
+
+@pytest.mark.parametrize("table", [[[5, 1], [2, 8]], [[3, 0, 4], [1, 6, 2]], [[7, 0], [0, 7]]])
+def test_shared_information_is_scikit_learns(table: list[list[int]]) -> None:
+    observed = np.array(table)
+    rows, columns = np.nonzero(observed)
+    labels = [np.repeat(axis, observed[rows, columns]) for axis in (rows, columns)]
+    assert shared_information(observed) == pytest.approx(normalized_mutual_info_score(*labels))
+
+
+def test_shared_information_at_the_edges() -> None:
+    assert shared_information(np.array([[6, 3], [4, 2]])) == pytest.approx(0, abs=1e-12)
+    assert shared_information(np.array([[2.5, 0], [0, 7.5]])) == pytest.approx(1)
+    assert shared_information(np.array([[3, 4], [0, 0]])) is None
+    assert shared_information(np.zeros((2, 0))) is None

@@ -15,6 +15,7 @@ from auditor.store import Run, open_run
 _MARKS = {"warning": ("!", "red"), "notice": ("•", "yellow"), "info": (" ", "white")}
 _COLLECTED = {
     "collect": "What to collect, at constant class size",
+    "presence_collect": "What to collect, so that label and a cue's presence are independent",
     "training_collect": "What to collect for training, at constant class size",
 }
 _MOST_GROUPS = 12

@@ -32,15 +32,19 @@ from auditor.evidence.estimates import (
     Effect,
     FillEstimate,
     Pair,
+    Splicing,
+    adjust,
     estimate_donors,
     estimate_fills,
+    learn_splicing,
     margins,
     welch,
 )
-from auditor.evidence.fills import FILLS, Fill, harmonic
+from auditor.evidence.fills import BORDER, FILLS, Fill, harmonic
 from auditor.evidence.reasons import REASONS, Reason, region_problem
 from auditor.evidence.rows import Arm, InterventionRow
 from auditor.evidence.sequential import Looks
+from auditor.evidence.sets import CueSet, cue_sets, parent
 from auditor.evidence.shapes import (
     Alignment,
     Shape,
@@ -52,15 +56,17 @@ from auditor.evidence.shapes import (
     shape_of,
     steadiest,
 )
-from auditor.evidence.splicing import MARGIN, Piece, Target, prepare, splice
+from auditor.evidence.splicing import MARGIN, Piece, Target, likeness, prepare, splice
 
 __all__ = [
+    "BORDER",
     "FILLS",
     "MARGIN",
     "REASONS",
     "Alignment",
     "Arm",
     "Controls",
+    "CueSet",
     "Decision",
     "DonorEstimate",
     "DonorPool",
@@ -75,11 +81,14 @@ __all__ = [
     "Piece",
     "Reason",
     "Shape",
+    "Splicing",
     "Target",
+    "adjust",
     "align",
     "align_frames",
     "box",
     "control_regions",
+    "cue_sets",
     "decide_by_donors",
     "decide_by_fills",
     "dilated",
@@ -87,8 +96,11 @@ __all__ = [
     "estimate_fills",
     "generator",
     "harmonic",
+    "learn_splicing",
+    "likeness",
     "margins",
     "near",
+    "parent",
     "prepare",
     "region_problem",
     "shape_of",

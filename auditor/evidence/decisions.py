@@ -45,11 +45,11 @@ def decide_by_donors(
     `available` is the number of donor pairs that the case has, `sets` how many cue sets are
     tried on it: the level is divided among them (Bonferroni). Confirmed where the lower bound
     of D lies above m and the corrected logits decide the other way (for an error: for the
-    label); probable where D is at least `thresholds.share` of m and its lower bound above 0.
+    label); probable where it lies above `thresholds.share` of m. Best after `adjust`.
     """
     effect = estimate.effect
     looks = Looks(thresholds.looks, thresholds.spending)
-    level = looks.level(estimate.pairs, available, thresholds.intervention / sets)
+    level = looks.level(estimate.pairs, available, thresholds.caused / sets)
     lower = effect.lower(level)
     last = looks.next(estimate.pairs, available) is None
     enough = thresholds.share * effect.margin
@@ -62,7 +62,7 @@ def decide_by_donors(
         return Decision("confirmed", f"{figures}; without it the decision is another", True)
     if effect.upper(thresholds.futile) < enough:
         return Decision("unsupported", f"{figures}; too little to matter", True)
-    if effect.value >= enough and lower > 0:
+    if lower > enough:
         # More donors can still confirm, but not where the upper bound says no.
         final = last or effect.upper(thresholds.futile) < effect.margin
         return Decision("probable", f"{figures}; a contributing cause", final)

@@ -3,6 +3,11 @@
 Both arms have the same mix of classes, image by image: the first donor of one arm has the
 class of the first donor of the other, and so on. So any number of first pairs has equal
 mixes too, and a test may stop early without leaked subject pixels passing for the cue.
+
+Of those who may donate, the ones that look like the image are taken, in both arms alike. What
+an image looks like is told by numbers, and compared within a value of the attribute: a donor is
+near if it stands among those of its value where the image stands among its own. So a colour
+that is the cue itself does not choose donors that hardly differ from the image.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ from numpy.typing import NDArray
 from auditor.evidence.reasons import Reason
 from auditor.groups import cluster_numbers
 from auditor.thresholds import THRESHOLDS
+
+F64 = NDArray[np.float64]
 
 
 class Donors(NamedTuple):
@@ -45,6 +52,9 @@ class DonorPool:
     values: NDArray[np.object_]
     usable: NDArray[np.bool_]
     clusters: NDArray[np.intp]
+    likeness: F64 | None = None
+    """[images, numbers]: how each image looks, as `auditor.evidence.splicing.likeness` tells it, in
+    any unit; NaN where unknown. Without it donors are drawn by chance alone."""
 
     @classmethod
     def of(
@@ -53,6 +63,7 @@ class DonorPool:
         values: Sequence[object] | pd.Series,
         usable: Sequence[bool] | NDArray[np.bool_],
         clusters: Sequence[object] | pd.Series | None = None,
+        likeness: F64 | None = None,
     ) -> DonorPool:
         """From columns of one length, in the dataset's order. Raises `ValueError` otherwise.
 
@@ -66,8 +77,11 @@ class DonorPool:
             pd.Series(list(values), dtype=object).to_numpy(),
             np.asarray(usable, dtype=np.bool_),
             together,
+            None if likeness is None else np.asarray(likeness, dtype=np.float64),
         )
         lengths = {len(pool.labels), len(pool.values), len(pool.usable), len(pool.clusters)}
+        if pool.likeness is not None:
+            lengths.add(len(pool.likeness))
         if lengths != {count}:
             raise ValueError(f"the columns have lengths {sorted(lengths)}; give one row an image")
         return pool
@@ -86,7 +100,8 @@ class DonorPool:
         Never the case or one of its cluster, and in an arm no two of one class and cluster.
         Each class gets as equal a number of pairs as the images allow. `same_usable` is who
         may be a same-value donor, where that differs: a cue by presence has controls without
-        it. `opposite` takes any other known value.
+        it. `opposite` takes any other known value. With `likeness`, those of a class that are
+        nearest to the case are taken, in an order by chance.
         """
         own = self.values[case]
         if pd.isna(own):
@@ -114,9 +129,24 @@ class DonorPool:
         order = _in_turn(room, most, rng)
         if len(order) < fewest:
             return _none("few_donors")
-        taken = {label: iter(zip(*pair, strict=False)) for label, pair in drawn.items()}
+        apart_from = self._differences(case)
+        taken = {}
+        for label, pair in drawn.items():
+            count = order.count(label)
+            nearest = (_nearest(arm, apart_from, count, rng) for arm in pair)
+            taken[label] = iter(zip(*nearest, strict=True))
         pairs = np.array([next(taken[label]) for label in order], dtype=np.intp)
         return Donors(pairs[:, 0], pairs[:, 1], None)
+
+    def _differences(self, case: int) -> F64 | None:
+        """[images]: how much each differs from the case in its looks, each among its value."""
+        if self.likeness is None:
+            return None
+        looks = np.zeros_like(self.likeness)
+        for value in pd.unique(self.values[~pd.isna(self.values)]):
+            rows = self.values == value
+            looks[rows] = np.apply_along_axis(_standard, 0, self.likeness[rows])
+        return np.asarray(((looks - looks[case]) ** 2).sum(1))
 
     def _apart(self, candidates: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
         """The candidates in random order, one of each cluster."""
@@ -133,6 +163,25 @@ def generator(seed: int, case_id: str, *purpose: str) -> np.random.Generator:
     text = "\0".join((str(seed), case_id, *purpose))
     digest = hashlib.sha256(text.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def _standard(numbers: F64) -> F64:
+    """In standard deviations from their mean; 0 where unknown, and where all are equal."""
+    known = np.isfinite(numbers)
+    result = np.zeros(len(numbers))
+    if known.any() and np.ptp(numbers[known]) > 0:
+        result[known] = (numbers[known] - numbers[known].mean()) / numbers[known].std()
+    return result
+
+
+def _nearest(
+    candidates: NDArray[np.intp], apart: F64 | None, count: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """The `count` candidates that differ least, in random order; or simply the first."""
+    if apart is None:
+        return candidates[:count]
+    order = np.argsort(apart[candidates], kind="stable")
+    return np.asarray(rng.permutation(candidates[order[:count]]))
 
 
 def _in_turn(room: dict[object, int], most: int, rng: np.random.Generator) -> list[object]:

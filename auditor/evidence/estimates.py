@@ -4,22 +4,39 @@ The margin m is the logit of one class minus that of another, both fixed before 
 changed: for an error the predicted class minus the label, for a correct case the label minus
 the runner-up. Differences of logits are the only part that a softmax identifies.
 
-Sources: Welch 1947 and Satterthwaite 1946 for the interval of a difference of means.
+Donors of the same value are the control, in one of two ways. With one case alone, their mean is
+subtracted (`estimate_donors`): what splicing does goes, and with it what this image's own cue does
+beyond a typical one of its value, though that is part of what the cue does here. With many cases,
+the images' own margins tell the two apart (`learn_splicing`, `adjust`): over a random sample an
+image's own cue is on average worth what another of its value is, so the mean difference is what
+splicing does, and it alone is subtracted; what the differences spread more than donors do among
+each other is splicing that varies from image to image, and widens the interval.
+
+Sources: Welch 1947 and Satterthwaite 1946 for the interval of a difference of means; James and
+Stein 1961 (positive part) for shrinking the mean of what splicing does; Smyth 2004, "Linear models
+and empirical Bayes methods for assessing differential expression", for sharing variances between
+cases; Kish 1965 for the effective size of a weighted sample.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special, stats
 
 from auditor.types import Floats
 
 F64 = NDArray[np.float64]
+
+FEWEST_CASES = 10
+"""Cases of a random sample from which splicing can be learnt."""
+
+_LEAST_WEIGHT, _MOST_WEIGHT = 1.0, 1000.0  # degrees of freedom of a shared variance
 
 
 class Pair(NamedTuple):
@@ -116,8 +133,15 @@ class DonorEstimate:
     value does not, less the share of pairs where it is the other way round; -1..1."""
     own: float
     """m of the image minus mean m(same): what the image's own cue does beyond a typical one of
-    its value, and what splicing itself does. Not part of D: no control takes the seams out of
-    it."""
+    its value, and what splicing itself does. Part of D only once `adjust` took the seams out."""
+    pair: Pair
+    """The classes of the margin."""
+    removed: tuple[float, ...]
+    """Logits of the image less the mean of the opposite arm's, without control."""
+    moved: tuple[float, ...]
+    """Logits of the image less the mean of the control's."""
+    variances: tuple[float, float] | None
+    """Of the margins in the control and in the opposite arm; None for a single pair."""
 
     @property
     def decision(self) -> int:
@@ -147,7 +171,124 @@ def estimate_donors(original: Floats, same: Floats, opposite: Floats, pair: Pair
         tuple(corrected.tolist()),
         float(turned[1].mean() - turned[0].mean()),
         margin - float(margins(arms[0], pair).mean()),
+        pair,
+        tuple((logits - arms[1].mean(0)).tolist()),
+        tuple((logits - arms[0].mean(0)).tolist()),
+        _variances(margins(arms[0], pair), margins(arms[1], pair)),
     )
+
+
+def _variances(same: F64, opposite: F64) -> tuple[float, float] | None:
+    return (float(same.var(ddof=1)), float(opposite.var(ddof=1))) if len(same) > 1 else None
+
+
+@dataclass(frozen=True)
+class Splicing:
+    """What splicing does by itself, and how much donors differ: learnt from many cases."""
+
+    shifts: Mapping[object, tuple[float, ...]]
+    """By the attribute's value: what putting in a cue of the same value takes from the logits on
+    average, [classes], shrunk towards 0 as far as it may be chance."""
+    varying: float
+    """Variance of what it takes from a margin, from image to image; 0 or more."""
+    cases: float
+    """Effective number of cases behind `shifts` and `varying`."""
+    variance: float
+    """Typical variance of a margin among the donors of an arm,"""
+    weight: float
+    """which counts as much as so many degrees of freedom of a case's own."""
+
+
+def learn_splicing(
+    estimates: Sequence[DonorEstimate],
+    values: Sequence[object],
+    weights: Sequence[float] | None = None,
+) -> Splicing | None:
+    """From a random sample of cases and their own values of the attribute.
+
+    Errors by themselves are no such sample: a model errs where a cue is strong. Where they are
+    in it more often, `weights` are the inverse chances of being drawn; 0 leaves a case out of all
+    but the variances. Any number of pairs will do, the first look's for example. None for fewer
+    than `FEWEST_CASES` (effectively), since nothing could be told of so few.
+    """
+    usable = [
+        (estimate, value, weight)
+        for estimate, value, weight in zip(
+            estimates, values, weights or [1.0] * len(estimates), strict=True
+        )
+        if estimate.variances is not None
+    ]
+    weight = np.array([w for _, _, w in usable])
+    effective = float(weight.sum() ** 2 / (weight**2).sum()) if weight.any() else 0.0
+    if effective < FEWEST_CASES:
+        return None
+    moved = np.array([estimate.moved for estimate, _, _ in usable])
+    own = moved - moved.mean(1, keepdims=True)  # only differences of logits are identified
+    shifts: dict[object, tuple[float, ...]] = {}
+    rest = own.copy()
+    for value in dict.fromkeys(v for _, v, _ in usable):
+        of = np.array([v == value for _, v, _ in usable])
+        share = weight[of] / weight[of].sum() if weight[of].any() else weight[of]
+        mean = share @ own[of]
+        error = float((share**2 @ (own[of] - mean) ** 2).sum())
+        length = float(mean @ mean)
+        kept = max(0.0, 1 - error / length) if length > 0 and (share > 0).sum() > 1 else 0.0
+        shifts[value] = tuple((kept * mean).tolist())
+        rest[of] -= mean
+    left = np.array([margins(r, e.pair) for r, (e, _, _) in zip(rest, usable, strict=True)])
+    donors = np.array([estimate.variances for estimate, _, _ in usable])
+    pairs = np.array([estimate.pairs for estimate, _, _ in usable])
+    share = weight / weight.sum()
+    among = share @ (donors[:, 0] * (1 + 1 / pairs))
+    spread = share @ left**2 * effective / max(effective - len(shifts), 1)
+    typical, counts = _shared(donors.ravel(), np.repeat(pairs - 1.0, 2))
+    return Splicing(shifts, max(0.0, float(spread - among)), effective, typical, counts)
+
+
+def adjust(estimate: DonorEstimate, splicing: Splicing | None, value: object) -> DonorEstimate:
+    """The estimate with D = m - mean m(opposite), less what splicing does by itself.
+
+    `value` is the case's own of the attribute. The error takes in the donors' variance (that of
+    the case and the typical one, weighted) and what splicing varies from image to image. Without
+    `splicing` the estimate stays as it is, D by the case's own control.
+    """
+    if splicing is None:
+        return estimate
+    shift = np.array(splicing.shifts.get(value, (0.0,) * len(estimate.removed)))
+    taken = float(margins(np.array(estimate.removed) - shift, estimate.pair))
+    own_df = estimate.pairs - 1.0
+    own = estimate.variances[1] if estimate.variances else 0.0
+    df = own_df + splicing.weight
+    among = (own_df * own + splicing.weight * splicing.variance) / df / estimate.pairs
+    total = among + splicing.varying
+    if total > 0:
+        others = max(splicing.cases - len(splicing.shifts), 1.0)
+        df = 1 / ((among / total) ** 2 / df + (splicing.varying / total) ** 2 / others)
+    opposite = np.array(estimate.corrected) - estimate.moved
+    return replace(
+        estimate,
+        effect=Effect(taken, math.sqrt(total), df, estimate.effect.margin),
+        corrected=tuple((opposite + shift).tolist()),
+    )
+
+
+def _shared(variances: F64, df: F64) -> tuple[float, float]:
+    """Smyth's prior of variances with so many degrees of freedom: its place and its weight."""
+    above = variances > 0
+    if above.sum() < 2:
+        return float(variances.mean()), _MOST_WEIGHT
+    logs, half = np.log(variances[above]), df[above] / 2
+    centred = logs - special.digamma(half) + np.log(half)
+    mean = float(centred.mean())
+    extra = float(centred.var(ddof=1) - special.polygamma(1, half).mean())
+    low, high = _LEAST_WEIGHT / 2, _MOST_WEIGHT / 2
+    if extra <= special.polygamma(1, high):
+        return math.exp(mean), _MOST_WEIGHT
+    if extra >= special.polygamma(1, low):
+        prior = low
+    else:
+        prior = float(optimize.brentq(lambda x: special.polygamma(1, x) - extra, low, high))
+    return math.exp(mean + float(special.digamma(prior)) - math.log(prior)), 2 * prior
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Arm = Literal["same", "opposite", "fill", "control", "subject"]
-"""Donors of the case's own value, donors of another; the cue filled, a control region filled;
-the subject filled."""
+Arm = Literal["original", "same", "opposite", "fill", "control", "subject"]
+"""The image as it is; donors of the case's own value, donors of another; the cue filled, a
+control region filled; the subject filled."""
 
 
 @dataclass(frozen=True)
 class InterventionRow:
-    """One changed image and the logits that it got; a row of `interventions.parquet`."""
+    """One image and the logits that it got; a row of `interventions.parquet`."""
 
     case: str
     """The id of the audited image."""
-    cue: str
-    """The cue set: names joined by `+`; `subject` in the arm of that name."""
+    cue: str | None
+    """The cue set: names joined by `+`; null for the image as it is and for its subject."""
     arm: Arm
     attribute: str | None
     """The attribute whose value donors were chosen by; null for fills."""

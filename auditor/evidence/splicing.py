@@ -7,15 +7,17 @@ In three steps, the first of which is done once for all donors of an image:
 2. The donor's region is laid over the target's by a similarity that is found on the anchors
    (for hair: the face), and fetched by linear interpolation from the region's own pixels
    alone; nothing of the donor's subject or surroundings is mixed in.
-3. It is made brighter or darker by one factor, the ratio of the surroundings' brightness, and
-   pasted with the region's own coverage as its opacity. Pixels of the target's subject that
-   the target's own cue does not hold stay as they are.
+3. It is pasted with the region's own coverage as its opacity. What a mask shows of a region lies
+   before all else in the donor, so where anchors say how the region goes with the target, it
+   is laid over the target's subject too (long hair falls over a coat). Where they do not, the
+   target's subject stays as it is.
 
-Chosen by what came closest to clinic scenes drawn again with only the head changed, and to what
-that does to the margin of a network. Alignment by a steady anchor and clearing the target first
-decide; softer edges, other margins, Poisson blending (Pérez et al. 2003) and matching colours a
-channel were no better, and of equals the simplest was taken. One factor for all channels, since
-colour itself may be the cue.
+Chosen by what came closest to clinic scenes drawn again with only the cue changed, and to what
+that does to the margin of networks. Alignment by a steady anchor, a narrow margin and donors that
+look like the image (`likeness`) decide; softer edges, cubic interpolation, continuing each part
+of the picture by itself under a cleared cue, Poisson blending (Pérez et al. 2003) and matching
+brightness or colours to the surroundings were no better or worse, and of equals the simplest was
+taken. How bright a donor is, is a matter of choosing it.
 """
 
 from __future__ import annotations
@@ -24,24 +26,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from auditor.evidence.fills import Pixels, harmonic
 from auditor.evidence.shapes import Alignment, align, align_frames, near, shape_of
-from auditor.types import Mask
+from auditor.types import Mask, Size
 
 F64 = NDArray[np.float64]
 
 MARGIN = 3.0
-"""How far beyond the region the target is cleared, in pixels: where masks end at an edge, its
-softened pixels still draw it. Larger where masks are loose; one cell of the map at most."""
+"""How far beyond the region the target is cleared, in pixels of an image whose shorter side is
+224, and in proportion else, but one pixel at least: where masks end at an edge, its softened
+pixels still draw it. Larger where masks are loose; one cell of the map at most."""
 
-BRIGHTER = 1.25
-"""A donor is made at most so many times as bright, or as dark."""
-
-_RING = (2.0, 12.0)
-"""Distances from the region between which the surroundings' brightness is read, in pixels."""
-_FEWEST_PIXELS = 20
+_SIDE = 224
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,9 @@ class Piece:
     anchor: Mask
     """What cues are aligned by; empty where the image has none, or the region itself."""
     subject: Mask
-    """Never carried along and never overwritten, except where it is the cue's as well. Empty
-    for a cue that lies inside the subject: else a donor's could not reach beyond the target's."""
+    """Never carried along, and never overwritten but by the region of a donor that is aligned by
+    anchors, and where it is the cue's as well. Empty for a cue that lies inside the subject: else
+    a donor's could not reach beyond the target's."""
 
     def __post_init__(self) -> None:
         size = self.pixels.shape[:2]
@@ -74,19 +72,24 @@ class Target:
     piece: Piece
     cleared: F64
     """[height, width, channels]: the image with its cue painted over."""
-    brightness: float | None
-    """Mean brightness around the cue, 0..255; None where there are too few pixels."""
 
 
-def prepare(piece: Piece, margin: float = MARGIN) -> Target:
-    """Clear the cue of an image. Raises `ValueError` where nothing of the image would be left."""
+def margin_of(size: Size) -> float:
+    """How far beyond a region an image of (height, width) is cleared, in its pixels."""
+    return max(1.0, MARGIN * min(size) / _SIDE)
+
+
+def prepare(piece: Piece, margin: float | None = None) -> Target:
+    """Clear the cue of an image. Raises `ValueError` where nothing of the image would be left.
+
+    `margin` is in pixels of this image; by default `margin_of` its size.
+    """
+    if margin is None:
+        height, width = piece.region.shape
+        margin = margin_of((height, width))
     # Subject beside the cue is not the cue's outline, and stays.
     kept = piece.subject & ~piece.region
-    return Target(
-        piece,
-        harmonic(piece.pixels, near(piece.region, margin) & ~kept),
-        surrounding_brightness(piece),
-    )
+    return Target(piece, harmonic(piece.pixels, near(piece.region, margin) & ~kept))
 
 
 def splice(target: Target, donor: Piece) -> Pixels:
@@ -105,24 +108,21 @@ def splice(target: Target, donor: Piece) -> Pixels:
         coloured = placed.warp(donor.pixels.astype(np.float64) * lent[:, :, None], size)
         # Divided by its own coverage: at the edge too, only the region's pixels count.
         coloured /= np.maximum(opacity, 1e-6)[:, :, None]
-        coloured *= _factor(target, donor)
-        opacity[target.piece.subject & ~target.piece.region] = 0
+        if not (target.piece.anchor.any() and donor.anchor.any()):
+            opacity[target.piece.subject & ~target.piece.region] = 0
         result = result + opacity[:, :, None] * (coloured - result)
     return np.asarray(np.clip(np.rint(result), 0, 255), dtype=np.uint8)
 
 
-def surrounding_brightness(piece: Piece) -> float | None:
-    """Mean over channels and pixels near the region, without the subject, 0..255.
+def likeness(piece: Piece) -> F64:
+    """What a donor should share with the image it lends to: [6], for `DonorPool.of`.
 
-    None where there are fewer than 20 such pixels, as around a region that fills the image.
+    The mean colours of the anchor and of the region beside it, 0..255: skin and hair. NaN for
+    what the image does not show.
     """
-    if not piece.region.any():
-        return None
-    distance = ndimage.distance_transform_edt(~piece.region)
-    around = (distance > _RING[0]) & (distance <= _RING[1]) & ~piece.subject
-    if int(around.sum()) < _FEWEST_PIXELS:
-        return None
-    return float(piece.pixels[around].mean())
+    parts = piece.anchor, piece.region & ~piece.anchor
+    unseen = np.full(piece.pixels.shape[2], np.nan)
+    return np.concatenate([piece.pixels[m].mean(0) if m.any() else unseen for m in parts])
 
 
 def _alignment(target: Piece, donor: Piece) -> Alignment:
@@ -135,11 +135,3 @@ def _alignment(target: Piece, donor: Piece) -> Alignment:
         return align(own, lent)
     height, width = target.region.shape
     return align_frames((height, width), (donor.region.shape[0], donor.region.shape[1]), lent)
-
-
-def _factor(target: Target, donor: Piece) -> float:
-    lent = surrounding_brightness(donor)
-    if target.brightness is None or lent is None:
-        return 1.0
-    # Both a level up: black surroundings divide no one.
-    return min(max((target.brightness + 1) / (lent + 1), 1 / BRIGHTER), BRIGHTER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from auditor.findings.collection import collection_plan
 from auditor.findings.comparison import Comparison, Paired, compare
 from auditor.findings.conclusions import conclude
+from auditor.findings.effects import Shift
 from auditor.findings.finding import Finding
 from auditor.findings.flags import (
     Judgement,
@@ -15,7 +16,9 @@ from auditor.findings.flags import (
     reference_excess,
     region_p_values,
 )
+from auditor.findings.gates import voided
 from auditor.findings.material import MapChecks, Material, Probed
+from auditor.findings.verdict import with_verdict
 
 __all__ = [
     "Comparison",
@@ -26,6 +29,7 @@ __all__ = [
     "Paired",
     "Probed",
     "References",
+    "Shift",
     "collection_plan",
     "compare",
     "conclude",
@@ -34,4 +38,6 @@ __all__ = [
     "quadrant",
     "reference_excess",
     "region_p_values",
+    "voided",
+    "with_verdict",
 ]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from auditor.findings.cells import annotated
 from auditor.findings.collection import collection_plan
 from auditor.findings.finding import Finding, Severity
-from auditor.groups import cluster_numbers
-from auditor.statistics import cramers_v, cramers_v_interval
+from auditor.findings.intervals import decimal, plural, written_interval
+from auditor.groups import cluster_numbers, clusters_of, tells_groups
+from auditor.statistics import cramers_v, cramers_v_interval, shared_information
 from auditor.thresholds import Thresholds
+from auditor.types import Rest
 
 _MOST_LABELS, _MOST_VALUES = 4, 3  # that a text names; the table has all
 
@@ -30,47 +33,103 @@ def associations(
     """
     findings = []
     for name in attributes:
-        values = cases[f"attribute.{name}"]
-        annotated = cases[values.notna() & (values != "")]
-        rows, labels = pd.factorize(annotated["label"].astype(object), sort=True)
-        columns, known = pd.factorize(annotated[f"attribute.{name}"].astype(object), sort=True)
-        if len(known) > max(2, len(annotated) / 2):  # names or numbers of images, no groups
+        values = annotated(cases[f"attribute.{name}"])
+        missing = int(values.isna().sum())
+        if not tells_groups(values):
+            known = values.notna().sum()
             findings.append(
                 Finding(
                     "association",
                     "info",
                     f"Of the audited images: whether label and {name} go together cannot be said, "
-                    f"since {len(annotated)} annotated images have {len(known)} values of it.",
-                    n=len(annotated),
+                    f"since {known} annotated images have {values.nunique()} values of it.",
+                    n=int(known),
                     threshold=thresholds.association,
                 )
             )
             continue
-        cells = np.bincount(rows * len(known) + columns, minlength=len(labels) * len(known))
-        counts = pd.DataFrame(cells.reshape(len(labels), len(known)), labels, known)
-        clusters = None
-        if "cluster" in annotated:
-            clusters = _by_cluster(annotated["cluster"], rows * len(known) + columns, len(cells))
-        interval = cramers_v_interval(counts.to_numpy(), seed, clusters)
-        notable = _notable(interval, thresholds)
-        missing = len(cases) - len(annotated)
         left_out = (
-            f" Left out: {missing} {_images(missing)} in which {name} is not annotated."
+            f" Left out: {plural(missing, 'image')} in which {name} is not annotated."
             if missing
             else ""
         )
-        findings.append(
-            _association(
-                "association",
-                f"Of the audited images: {_judged(counts, name, interval, notable)}{left_out}",
-                counts,
-                interval,
-                "notice" if notable else "info",
-                thresholds,
+        findings += _associated("", name, cases, values, left_out, seed, thresholds)
+    return findings
+
+
+def presence_associations(
+    cases: pd.DataFrame, cues: Sequence[str], seed: int, thresholds: Thresholds
+) -> list[Finding]:
+    """Whether an image's label goes with what it shows: `presence_association` of each cue.
+
+    And `presence_collect` where that is notable. `cases` needs `label` and `status.<cue>`:
+    "ok" is shown, "absent" is not; images in which the cue is too small or cropped out, or
+    that have no regions, are left out and counted. Nothing is said of the rest of an image,
+    which every image has.
+    """
+    findings = []
+    for cue in cues:
+        if cue in get_args(Rest):
+            continue
+        status = cases[f"status.{cue}"].astype(object)
+        values = status.map({"ok": "shown", "absent": "absent"}).astype(object)
+        others = status[values.isna()].fillna("without regions").value_counts().sort_index()
+        told = ", ".join(f"{count} {status}" for status, count in others.items())
+        left_out = f" Left out: {told}." if told else ""
+        kinds = values.dropna().unique()
+        if len(kinds) == 1:
+            n = int(values.notna().sum())
+            where = "all" if kinds[0] == "shown" else "none"
+            findings.append(
+                Finding(
+                    "presence_association",
+                    "info",
+                    f"Cue {cue!r} is shown in {where} of {plural(n, 'image')}, so its presence "
+                    f"cannot go with the label.{left_out}",
+                    n=n,
+                    threshold=thresholds.association,
+                )
             )
+            continue
+        name = f"the presence of cue {cue!r}"
+        findings += _associated("presence_", name, cases, values, left_out, seed, thresholds)
+    return findings
+
+
+def _associated(
+    prefix: str,
+    name: str,
+    cases: pd.DataFrame,
+    values: pd.Series,
+    left_out: str,
+    seed: int,
+    thresholds: Thresholds,
+) -> list[Finding]:
+    """Label × values, null where unknown: `association`, and `collect` where notable."""
+    known = values.notna()
+    rows, labels = pd.factorize(cases.loc[known, "label"].astype(object), sort=True)
+    columns, names = pd.factorize(values[known].astype(object), sort=True)
+    cells = np.bincount(rows * len(names) + columns, minlength=len(labels) * len(names))
+    counts = pd.DataFrame(cells.reshape(len(labels), len(names)), labels, names)
+    clusters = None
+    if clusters_of(cases) is not None:
+        where = cases.loc[known, "cluster"]
+        clusters = _by_cluster(where, rows * len(names) + columns, len(cells))
+    interval = cramers_v_interval(counts.to_numpy(), seed, clusters)
+    notable = _notable(interval, thresholds)
+    judged = _judged(counts, name, interval, notable, clusters is not None)
+    findings = [
+        _association(
+            f"{prefix}association",
+            f"Of the audited images: {judged}{left_out}",
+            counts,
+            interval,
+            "notice" if notable else "info",
+            thresholds,
         )
-        if notable:
-            findings += _collect("collect", "", counts, name, "notice")
+    ]
+    if notable:
+        findings += _collect(f"{prefix}collect", "", counts, name, "notice")
     return findings
 
 
@@ -108,7 +167,7 @@ def training_associations(
             counts, name, interval, notable
         )
         if notable and name in drawn:
-            shown = "undefined" if balanced is None else _v(balanced)
+            shown = "undefined" if balanced is None else decimal(balanced)
             text += (
                 f" Training was balanced, and drew them so that V is {shown}"
                 + (": this imbalance was countered" if countered else "")
@@ -186,7 +245,11 @@ def _association(
 
 
 def _judged(
-    counts: pd.DataFrame, name: str, interval: tuple[float, float] | None, notable: bool
+    counts: pd.DataFrame,
+    name: str,
+    interval: tuple[float, float] | None,
+    notable: bool,
+    clustered: bool = False,
 ) -> str:
     n = int(counts.to_numpy().sum())
     value = cramers_v(counts.to_numpy())
@@ -198,14 +261,18 @@ def _judged(
                 for axis, what in ((1, "label"), (0, name))
             ]
             few = [f"only one value of {what}" for count, what in shown if count < 2]
-            why = f"the {n} annotated {_images(n)} " + (
+            why = f"the {n} annotated {'image' if n == 1 else 'images'} " + (
                 f"hold{'s' * (n == 1)} {' and '.join(few)}" if few else "are too few"
             )
         return f"whether label and {name} go together cannot be said, since {why}."
-    bounds = f"95 % interval {_v(interval[0])} to {_v(interval[1])}; " if interval else ""
+    bounds = f"{written_interval(interval, clustered, decimal)}; " if interval else ""
+    information = shared_information(counts.to_numpy())
+    shared = (
+        "" if information is None else f"; normalised mutual information {decimal(information)}"
+    )
     return (
         f"label and {name} {'go together' if notable else 'show no notable association'}, "
-        f"Cramér's V {_v(value)} ({bounds}n = {n}). Annotated as {_shares(counts)}."
+        f"Cramér's V {decimal(value)} ({bounds}n = {n}){shared}. Annotated as {_shares(counts)}."
     )
 
 
@@ -272,11 +339,3 @@ def _listed(texts: Sequence[str], most: int, of: int = 0, between: str = ", ") -
     """The first of `texts`, and how many more there are of `of` (at least those given)."""
     more = max(of, len(texts)) - min(most, len(texts))
     return between.join(texts[:most]) + (f" and {more} more" if more else "")
-
-
-def _images(count: int) -> str:
-    return "image" if count == 1 else "images"
-
-
-def _v(value: float) -> str:
-    return f"{value:.2f}"

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from auditor.findings.association import associations, training_associations
+from auditor.findings.association import (
+    associations,
+    presence_associations,
+    training_associations,
+)
+from auditor.findings.disparities import disparities
 from auditor.findings.finding import Finding, Severity, p_equation
 from auditor.findings.gates import gates
+from auditor.findings.intervals import written_interval
+from auditor.findings.lowest import intersections, worst_groups
+from auditor.findings.masses import mass_differences
 from auditor.findings.material import Material
-from auditor.groups import COUNTS_ONLY, group_table
-from auditor.statistics import lower_rate, mean_interval, more_than_chance, wilson
+from auditor.findings.probes import probes
+from auditor.groups import clusters_of
+from auditor.rates import Rates, mean_over_clusters
+from auditor.statistics import mean_interval, more_than_chance
 from auditor.thresholds import THRESHOLDS, Thresholds
 from auditor.types import SUBJECT
 
@@ -22,24 +33,22 @@ _FINER = " It is smaller than a cell of the map: give a larger input, or a finer
 def conclude(material: Material, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
     """The findings of a run, warnings first, in a fixed order."""
     cases, attributes, cues = material.cases, material.attributes, material.cues
+    seed = material.seed
     findings = [
-        *gates(cases, material.classes, thresholds),
+        *gates(cases, material.classes, thresholds, material.checks),
         *_layer(material.layer),
-        *_accuracy(cases, material.expected_accuracy),
-        *_worst_group(cases, attributes, thresholds),
-        *associations(cases, attributes, material.seed, thresholds),
-        *training_associations(material.training, material.seed, thresholds),
-        *_attention(cases, cues, thresholds),
-        *_shares(cases, ("subject", *cues)),
+        *_accuracy(cases, material.expected_accuracy, seed),
+        *worst_groups(cases, attributes, seed, thresholds),
+        *disparities(cases, attributes, seed, thresholds),
+        *intersections(cases, attributes, seed, thresholds),
+        *associations(cases, attributes, seed, thresholds),
+        *presence_associations(cases, cues, seed, thresholds),
+        *training_associations(material.training, seed, thresholds),
+        *probes(cases, material.probed, seed, thresholds),
+        *_attention(cases, cues, seed, thresholds),
+        *_shares(cases, ("subject", *cues), seed),
+        *mass_differences(cases, cues, attributes, seed, thresholds),
         *_unjudged(cases, cues),
-        Finding(
-            "grade",
-            "info",
-            "Evidence grade C: maps only. No intervention was run, so no error is confirmed as "
-            "caused by a cue; `attention` cases are a queue for a person and are not counted "
-            "as bias. Only annotated, localised cues were looked at, a map is not a cause, and "
-            "a cue that was not seen may still be used.",
-        ),
     ]
     order = {"warning": 0, "notice": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
@@ -65,10 +74,28 @@ def _layer(layer: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _accuracy(cases: pd.DataFrame, expected: float | None) -> list[Finding]:
+def _rate(
+    right: pd.Series, cases: pd.DataFrame, seed: int
+) -> tuple[tuple[float, float] | None, bool]:
+    """95 % interval of the share of `right` (booleans, indexed as `cases`), and if over clusters.
+
+    None where there is no case.
+    """
+    numbers = clusters_of(cases)
+    held = Rates.of(
+        np.zeros(len(right), dtype=np.intp),
+        right.to_numpy(dtype=bool),
+        1,
+        None if numbers is None else numbers[cases.index.get_indexer(right.index)],
+        seed,
+    )
+    return held.interval([0]), held.clustered
+
+
+def _accuracy(cases: pd.DataFrame, expected: float | None, seed: int) -> list[Finding]:
     judged = cases["correct"].dropna().astype(bool)
     n, right = len(judged), int(judged.sum())
-    interval = wilson(right, n)
+    interval, clustered = _rate(judged, cases, seed)
     if interval is None:
         return [Finding("accuracy", "warning", "No case has a prediction.", n=0)]
     low, high = interval
@@ -76,7 +103,7 @@ def _accuracy(cases: pd.DataFrame, expected: float | None) -> list[Finding]:
         "accuracy",
         "info",
         f"The model classifies {right} of {n} images as they are labelled: {right / n:.1%} "
-        f"(95 % interval {low:.1%} to {high:.1%}).",
+        f"({written_interval(interval, clustered)}).",
         value=right / n,
         low=low,
         high=high,
@@ -101,72 +128,34 @@ def _accuracy(cases: pd.DataFrame, expected: float | None) -> list[Finding]:
     ]
 
 
-def _worst_group(
-    cases: pd.DataFrame, attributes: Sequence[str], thresholds: Thresholds
+def _attention(
+    cases: pd.DataFrame, cues: Sequence[str], seed: int, thresholds: Thresholds
 ) -> list[Finding]:
-    findings = []
-    for by in (["label"], *(["label", f"attribute.{name}"] for name in attributes)):
-        table = group_table(cases, by)
-        known = table.dropna(subset=["accuracy"])
-        if len(known) < 2:
-            continue
-        worst = known.loc[known["accuracy"].idxmin()]
-        told = ", ".join(f"{name.removeprefix('attribute.')} {worst[name]!r}" for name in by)
-        few = len(table) - len(known)
-        others = known.drop(index=worst.name)
-        rate = others["correct"].sum() / others["judged"].sum()
-        p = lower_rate(
-            (int(worst["correct"]), int(worst["judged"])),
-            (int(others["correct"].sum()), int(others["judged"].sum())),
-        )
-        # Any group may turn out the lowest: corrected for all of them (Bonferroni).
-        p = min(1.0, p * len(known))
-        notable = p <= thresholds.alpha
-        findings.append(
-            Finding(
-                "worst_group",
-                "notice" if notable else "info",
-                f"Lowest accuracy by {' × '.join(name.removeprefix('attribute.') for name in by)}"
-                f": {told}, {worst['correct']} of {worst['judged']} ({worst['accuracy']:.1%}, "
-                f"95 % interval {worst['low']:.1%} to {worst['high']:.1%})"
-                + (", imprecise" if worst["precision"] == "imprecise" else "")
-                + (
-                    f"; the other groups together {rate:.1%} ({p_equation(p)}, corrected for "
-                    f"{len(known)} groups)"
-                )
-                + (f"; groups under {COUNTS_ONLY} cases, without a rate: {few}." if few else "."),
-                value=float(worst["accuracy"]),
-                low=float(worst["low"]),
-                high=float(worst["high"]),
-                n=int(worst["judged"]),
-                query=" and ".join(f"`{name}` == {str(worst[name])!r}" for name in by),
-            )
-        )
-    return findings
-
-
-def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds) -> list[Finding]:
     errors = cases[cases["correct"].notna() & (cases["correct"] == False)]  # noqa: E712 - nulls
-    tested = errors[errors["evidence"].isin(["attention", "unsupported"])]
-    queued = int((tested["evidence"] == "attention").sum())
+    tested = errors[errors["map_evidence"].isin(["attention", "unsupported"])]
+    queued = int((tested["map_evidence"] == "attention").sum())
     n = len(tested)
     findings = []
     p = more_than_chance(queued, n, thresholds.alpha)
+    rate, clustered = _rate(tested["map_evidence"] == "attention", cases, seed)
     unusual = p is not None and p <= thresholds.alpha
+    if clustered:  # the binomial test takes cases for independent
+        unusual = rate is not None and rate[0] > thresholds.alpha
     if cues and len(errors):
         untestable = len(errors) - n
-        rate = wilson(queued, n)
         untold = (
             "no cue is measurable there, or too few other images of the class show it "
             f"(under {thresholds.fewest_references}), or they show it at the same place, so that "
             "no map could tell"
         )
         if p is not None:  # there are testable errors
+            sure = f"{p_equation(p)} that chance gives so many"
+            if clustered:
+                sure = f"{thresholds.alpha:.0%} of them; the {written_interval(rate, True)}"
             text = (
                 f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
                 f"regions of other images of the class would explain; about "
-                f"{thresholds.alpha * n:.1f} would by chance alone ({p_equation(p)} that chance "
-                "gives so many)."
+                f"{thresholds.alpha * n:.1f} would by chance alone ({sure})."
             )
             if untestable:
                 text += f" {untestable} further errors could not be tested: {untold}."
@@ -182,33 +171,34 @@ def _attention(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thresholds)
                 high=rate[1] if rate else None,
                 n=n,
                 threshold=thresholds.alpha,
-                query="evidence == 'attention'",
+                query="map_evidence == 'attention'",
             )
         )
     for cue in cues:
-        on_cue = int((tested["cue"] == cue).sum())
-        with_p = int((tested[f"best_p.{cue}"] <= thresholds.alpha).sum())
+        speaking = tested[tested[f"best_p.{cue}"] <= thresholds.alpha]
+        on_cue, with_p = int((tested["map_cue"] == cue).sum()), len(speaking)
         if on_cue:
-            rate = wilson(on_cue, with_p)
+            rate, _ = _rate(speaking["map_cue"] == cue, cases, seed)
             findings.append(
                 Finding(
                     "attention_cue",
                     "notice" if unusual else "info",
-                    f"Cue {cue!r}: {on_cue} of {with_p} errors tested on it are queued for a "
-                    "person to look at.",
+                    f"Cue {cue!r}: the margin maps of {on_cue} of {with_p} errors that could be "
+                    "tested on it lie there.",
                     value=on_cue / with_p,
                     low=rate[0] if rate else None,
                     high=rate[1] if rate else None,
                     n=with_p,
-                    query=f"evidence == 'attention' and cue == {cue!r}",
+                    query=f"map_evidence == 'attention' and map_cue == {cue!r}",
                 )
             )
     return findings
 
 
-def _shares(cases: pd.DataFrame, regions: Sequence[str]) -> list[Finding]:
+def _shares(cases: pd.DataFrame, regions: Sequence[str], seed: int) -> list[Finding]:
     """Where the predicted class's evidence lies on average, errors beside correct cases."""
     findings = []
+    numbers = clusters_of(cases)
     for region in regions:
         measured = cases[cases[f"mass.{region}"].notna()]
         errors = measured.loc[measured["correct"] == False, f"mass.{region}"]  # noqa: E712
@@ -222,7 +212,12 @@ def _shares(cases: pd.DataFrame, regions: Sequence[str]) -> list[Finding]:
             for values, what in ((errors, "errors"), (right, "correct cases"))
             if len(values)
         ]
-        interval = mean_interval(errors.to_numpy(dtype=float))
+        shares = errors.to_numpy(dtype=float)
+        if numbers is None:
+            interval = mean_interval(shares)
+        else:
+            where = numbers[cases.index.get_indexer(errors.index)]
+            interval = mean_over_clusters(shares, where, seed)
         findings.append(
             Finding(
                 "mass",

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from auditor.findings.finding import Finding
+from auditor.findings.finding import Finding, Severity
+from auditor.findings.material import MapChecks
 from auditor.statistics import mcnemar, more_than_chance
 from auditor.thresholds import Thresholds
 
 _MOST_NAMES = 6
+_SEVERITY: dict[str, Severity] = {
+    "passed": "info",
+    "undecided": "notice",
+    "not passed": "warning",
+}
+_VOID = "The maps are no evidence; what changing the pixels showed stands."
+
+Interval = tuple[float, float] | None
 
 
-def gates(cases: pd.DataFrame, classes: Sequence[str], thresholds: Thresholds) -> list[Finding]:
-    """Whether the predictions mean anything: `gate_chance` and `gate_classes`.
+Outcome = Literal["passed", "undecided", "not passed"]
 
+
+def gates(
+    cases: pd.DataFrame,
+    classes: Sequence[str],
+    thresholds: Thresholds,
+    checks: MapChecks | None = None,
+) -> list[Finding]:
+    """Whether the predictions mean anything, and whether the maps do.
+
+    Of the predictions: `gate_chance` and `gate_classes`. Of the maps, from `checks`:
+    `gate_randomisation`, `gate_maps` and `gate_noise`; where there are no checks, none of these.
     `cases` needs `label` and `predicted` (null without a prediction); `classes` are the
-    model's, in the order of its outputs. A warning where a gate is not passed, else
+    model's, in the order of its outputs. A warning where a gate is not passed, a notice where
+    nothing can be said (it could not run, or the interval holds the threshold), else
     information. None are made where no case has a prediction.
     """
     judged = cases[cases["predicted"].notna()]
@@ -29,7 +51,46 @@ def gates(cases: pd.DataFrame, classes: Sequence[str], thresholds: Thresholds) -
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     pairs = [judged[column].astype(object).map(places) for column in ("label", "predicted")]
     np.add.at(confusion, tuple(pair.to_numpy(dtype=np.int64) for pair in pairs), 1)
-    return [_chance(confusion, classes, thresholds), _order(confusion, classes, thresholds)]
+    chance = _chance(confusion, classes, thresholds)
+    findings = [chance, _order(confusion, classes, thresholds)]
+    if checks is not None:
+        findings += [
+            _randomisation(checks, chance.severity == "info", thresholds),
+            _maps(checks, thresholds),
+            _noise(checks, thresholds),
+        ]
+    return findings
+
+
+def voided(checks: MapChecks | None, thresholds: Thresholds) -> list[str]:
+    """The kinds of the gates of the maps that are not passed, each of which voids the maps.
+
+    Empty where all are passed, undecided or could not run: nothing is then shown against the
+    maps. What the interventions found does not hang on them.
+    """
+    if checks is None:
+        return []
+    outcomes: dict[str, Outcome] = {
+        "gate_randomisation": _lost(checks, thresholds),
+        "gate_maps": _below(checks.classes_interval, thresholds.classes_alike),
+        "gate_noise": _above(checks.noise_interval, thresholds.steadiness),
+    }
+    return [kind for kind, outcome in outcomes.items() if outcome == "not passed"]
+
+
+def _below(interval: Interval, threshold: float) -> Outcome:
+    """Whether the figure lies below the threshold, with its whole interval."""
+    if interval is None:
+        return "undecided"
+    low, high = interval
+    return "passed" if high < threshold else "not passed" if low > threshold else "undecided"
+
+
+def _above(interval: Interval, threshold: float) -> Outcome:
+    if interval is None:
+        return "undecided"
+    low, high = interval
+    return _below((-high, -low), -threshold)
 
 
 def _chance(
@@ -123,3 +184,163 @@ def _order(
         if passed
         else tuple({"output": was, "name": name} for was, name in zip(classes, order, strict=True)),
     )
+
+
+def _judged_stages(checks: MapChecks) -> list[tuple[float, Interval]]:
+    """What may not remain: at every stage signed; up to sign once all weights are gone.
+
+    Up to sign only there, since another head may see what the trained layers below it found:
+    where they found one thing, it is the same map but for its sign.
+    """
+    signed = zip(checks.randomised, checks.randomised_intervals, strict=True)
+    return [*signed, *zip(checks.unsigned[-1:], checks.unsigned_intervals[-1:], strict=True)]
+
+
+def _lost(checks: MapChecks, thresholds: Thresholds) -> Outcome:
+    outcomes = [_below(interval, thresholds.remaining) for _, interval in _judged_stages(checks)]
+    if "not passed" in outcomes:
+        return "not passed"
+    return "undecided" if not outcomes or "undecided" in outcomes else "passed"
+
+
+def _randomisation(checks: MapChecks, trained: bool, thresholds: Thresholds) -> Finding:
+    """Whether the maps are lost when what the network has learned is taken away.
+
+    Adebayo et al. 2018, arXiv 1810.03292. An untrained network loses nothing that it has
+    learned, and its maps would pass: so one that is not shown to be above chance cannot.
+    """
+    outcome = _lost(checks, thresholds)
+    given = [
+        (value, interval)
+        for value, interval in _judged_stages(checks)
+        if interval is not None and not math.isnan(value)
+    ]
+    if not given:
+        return _not_run(
+            "gate_randomisation",
+            "whether random weights destroy the maps",
+            checks,
+            "randomised",
+            thresholds.remaining,
+        )
+    value, interval = max(given, key=lambda one: one[0])
+    told = (
+        f"a rank correlation with the maps of the trained network of {_correlation(value)} "
+        f"{_told_interval(interval)} remains at most (0 is chance, 1 the same map; over "
+        f"{len(checks.stages)} stages from the output down, {checks.n} images)"
+    )
+    if outcome == "not passed":
+        text = (
+            f"Gate not passed: with random weights in the network, {told}. The maps show the "
+            f"picture or the architecture, not what was learned. {_VOID}"
+        )
+    elif outcome == "undecided":
+        text = (
+            f"Not decided whether random weights destroy the maps: {told}, and not every figure "
+            f"is shown to be below {thresholds.remaining}. More images would tell."
+        )
+    elif not trained:
+        outcome = "undecided"
+        text = (
+            "Random weights destroy the maps, but that says nothing here: the model is not shown "
+            "to be above chance, and the maps of an untrained network would be lost as well."
+        )
+    else:
+        text = f"Gate passed: random weights destroy the maps; {told}."
+    low, high = interval if interval else (None, None)
+    return Finding(
+        "gate_randomisation",
+        _SEVERITY[outcome],
+        text,
+        value=value,
+        low=low,
+        high=high,
+        n=checks.n,
+        threshold=thresholds.remaining,
+        table=tuple(_stages(checks)),
+    )
+
+
+def _stages(checks: MapChecks) -> list[dict[str, Any]]:
+    """Rows of the cascade; null where a figure is undefined."""
+    return [
+        {
+            "stage": number,
+            "random_from": name,
+            "signed": None if math.isnan(signed) else signed,
+            "up_to_sign": None if math.isnan(unsigned) else unsigned,
+        }
+        for number, (name, signed, unsigned) in enumerate(
+            zip(checks.stages, checks.randomised, checks.unsigned, strict=True), start=1
+        )
+    ]
+
+
+def _maps(checks: MapChecks, thresholds: Thresholds) -> Finding:
+    """Whether the maps of two classes of one image differ at all."""
+    value, interval = checks.classes, checks.classes_interval
+    threshold = thresholds.classes_alike
+    question = "whether maps of different classes differ"
+    if value is None or interval is None:
+        return _not_run("gate_maps", question, checks, "classes", threshold)
+    outcome = _below(interval, threshold)
+    told = (
+        f"those of the predicted and the contrast class have a rank correlation of "
+        f"{_correlation(value)} {_told_interval(interval)}"
+    )
+    text = {
+        "passed": f"Gate passed: maps of different classes differ; {told}.",
+        "undecided": f"Not decided {question}: {told}, around {threshold}.",
+        "not passed": (
+            f"Gate not passed: maps of different classes are the same; {told}. They say where "
+            f"something is, not what speaks for a class. {_VOID}"
+        ),
+    }[outcome]
+    return Finding(
+        "gate_maps", _SEVERITY[outcome], text, value, *interval, n=checks.n, threshold=threshold
+    )
+
+
+def _noise(checks: MapChecks, thresholds: Thresholds) -> Finding:
+    """Whether the margin maps stand a noise that nobody would see."""
+    value, interval = checks.noise, checks.noise_interval
+    threshold = thresholds.steadiness
+    question = "whether a little noise moves the maps"
+    if value is None or interval is None:
+        return _not_run("gate_noise", question, checks, "noise", threshold)
+    outcome = _above(interval, threshold)
+    told = (
+        f"with noise of {thresholds.noise:g} grey levels on the image, the margin maps keep a rank "
+        f"correlation of {_correlation(value)} {_told_interval(interval)} with what they were"
+    )
+    text = {
+        "passed": f"Gate passed: a little noise does not move the maps; {told}.",
+        "undecided": f"Not decided {question}: {told}, around {threshold}.",
+        "not passed": (
+            f"Gate not passed: a little noise moves the maps; {told}. Where they lie is chance. "
+            f"{_VOID}"
+        ),
+    }[outcome]
+    return Finding(
+        "gate_noise", _SEVERITY[outcome], text, value, *interval, n=checks.n, threshold=threshold
+    )
+
+
+def _not_run(kind: str, question: str, checks: MapChecks, figure: str, threshold: float) -> Finding:
+    why = checks.reasons.get(figure, "too few images have a map that varies")
+    return Finding(
+        kind,
+        "notice",
+        f"This gate could not run: {question} is not known, because {why}.",
+        n=checks.n,
+        threshold=threshold,
+    )
+
+
+def _correlation(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def _told_interval(interval: Interval) -> str:
+    low, high = interval or (math.nan, math.nan)
+    return f"(95 % interval {_correlation(low)} to {_correlation(high)})"

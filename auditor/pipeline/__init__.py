@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from auditor.pipeline.auditing import audit
-from auditor.pipeline.computing import SHARD, Progress, Settings
+from auditor.pipeline.computing import SHARD, Settings, Stage, Stages
 
-__all__ = ["SHARD", "Progress", "Settings", "audit"]
+__all__ = ["SHARD", "Settings", "Stage", "Stages", "audit"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from auditor.cam import METHODS, Layer, explain, inspected
 from auditor.datasets import Dataset
 from auditor.errors import CaseError, ModelError
+from auditor.evidence import CueSet
 from auditor.models import Classifier
 from auditor.pipeline.loading import Loaded, Loader
 from auditor.pipeline.rows import measure, schema, table
@@ -29,8 +30,19 @@ SHARD = 256
 """Cases in a shard: what a crash can lose. Batches never cross its border, so that a
 continued run computes the very batches that an uninterrupted one does."""
 
+Cases = Literal["suspects", "all"] | int
+"""Which cases are tested by changing their pixels; see `Settings.evidence`."""
+
+Stage = Literal["maps", "references", "checks", "changes", "judging", "probes"]
+"""What an audit is at: maps of all images; a first way through them for what they are held
+against; the gates of the maps; changing the pixels of some; the last way through; features of
+regions alone."""
+
+Stages = Callable[[Stage, int, int], None]
+"""Called with (stage, cases done, cases in all), also once at a stage's start."""
+
 Progress = Callable[[int, int], None]
-"""Called with (cases done, cases in all), also once at the start."""
+"""The same of one stage."""
 
 _SPOILED: frozenset[CaseStatus] = frozenset({"unreadable", "mask_mismatch", "nonfinite_logits"})
 
@@ -53,6 +65,14 @@ class Settings:
     """Throw an unfinished run of that name away instead of continuing it."""
     strict: bool = False
     """Stop at the first case that is unreadable, mismatched or not finite."""
+    evidence: Cases | None = None
+    """Which cases are tested by changing their pixels: "suspects" and a random sample, "all",
+    at most so many, 0 for none; None for what the configuration says."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads make images."""
+        return self.workers or min(8, os.cpu_count() or 1)
 
 
 DEFAULTS = Settings()
@@ -68,6 +88,8 @@ class Work:
     method: str
     settings: Settings
     positions: NDArray[np.intp]
+    sets: tuple[CueSet, ...] = ()
+    """The cue sets that interventions change."""
 
     @property
     def shards(self) -> list[NDArray[np.intp]]:
@@ -83,7 +105,8 @@ class Work:
     def schema(self) -> pa.Schema:
         """The columns of the rows."""
         cluster = "cluster" in self.dataset.cases
-        return schema(self.attributes, cluster, self.dataset.roles.names)
+        sets = [cues.name for cues in self.sets]
+        return schema(self.attributes, cluster, self.dataset.roles.names, sets)
 
     def compute(self, writer: Writer, progress: Progress) -> None:
         """Compute and write the shards that are missing."""
@@ -95,7 +118,7 @@ class Work:
             self.classifier.preprocess,
             self.layer.grid,
             THRESHOLDS,
-            workers=self.settings.workers or min(8, os.cpu_count() or 1),
+            workers=self.settings.threads,
             overlap=self.classifier.device.type != "cpu",
         )
         # One stream over all shards. Closed at once when anything goes wrong, so that no
@@ -186,7 +209,7 @@ class Work:
 
     def _explain(self, pixels: NDArray[np.uint8], labels: torch.Tensor) -> _Answer:
         classifier = self.classifier
-        try:
+        with out_of_memory(len(pixels)):
             found = explain(
                 classifier.module,
                 classifier.logits,
@@ -195,11 +218,6 @@ class Work:
                 labels.to(classifier.device),
                 METHODS[self.method],
             )
-        except torch.OutOfMemoryError:
-            raise ModelError(
-                f"the device has too little memory for {len(pixels)} images at once; give a "
-                "smaller --batch-size."
-            ) from None
         logits = found.logits.double()
         finite = torch.isfinite(logits).all(1) & torch.isfinite(found.maps).flatten(1).all(1)
         pair = torch.stack([found.predicted, found.contrast], dim=1)
@@ -225,6 +243,18 @@ class Work:
             if found in _SPOILED:
                 image = self.dataset.listing.image_path(case.position)
                 raise CaseError(found, f"{image}: {found}: {told} (refused by --strict)")
+
+
+@contextmanager
+def out_of_memory(count: int) -> Iterator[None]:
+    """Say what to do where the device has no room for `count` images at once."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ModelError(
+            f"the device has too little memory for {count} images at once; give a "
+            "smaller --batch-size."
+        ) from None
 
 
 @dataclass(frozen=True)

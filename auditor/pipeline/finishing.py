@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,8 @@ from auditor.findings import (
     reference_excess,
     region_p_values,
 )
+from auditor.pipeline.deciding import Decided, Summary, decide
+from auditor.pipeline.rows import SET_MEASURES
 from auditor.regions import RegionRoles
 from auditor.store import Shard
 from auditor.thresholds import Thresholds
@@ -52,6 +54,51 @@ class _Candidate:
         self.ids = [self.ids[i] for i in chosen]
         self.coverage = [self.coverage[i] for i in chosen]
         self.usable = [self.usable[i] for i in chosen]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the interventions contribute to each case."""
+
+    tested: Mapping[str, Summary]
+    """By case id."""
+    strata: Mapping[str, str | None]
+    """By case id; empty where nothing was to be tested."""
+    sets: tuple[str, ...]
+    void: bool
+    """Whether the maps failed a gate, so that nothing rests on them."""
+
+    def columns(
+        self,
+        ids: Sequence[str],
+        correct: Sequence[bool | None],
+        confidence: Sequence[float | None],
+        judged: Mapping[int, Judgement],
+    ) -> dict[str, Sequence[object] | Floats]:
+        """The columns of flags and interventions, for the rows of a shard."""
+        decided, told = [], []
+        for row, case in enumerate(ids):
+            judgement = judged.get(row)
+            if judgement is not None and self.void:
+                judgement = Judgement(None, None, "untestable", None)
+            told.append(judgement)
+            wrong = correct[row] is False
+            decided.append(decide(wrong, confidence[row] or 0.0, judgement, self.tested.get(case)))
+        found: dict[str, Sequence[object] | Floats] = {
+            name: [getattr(case, name) for case in decided] for name in Decided._fields
+        }
+        found["map_evidence"] = [None if j is None else j.evidence for j in told]
+        found["map_cue"] = [None if j is None else j.cue for j in told]
+        found["stratum"] = [self.strata.get(case) for case in ids]
+        tested = [self.tested.get(case) for case in ids]
+        found["passes"] = [None if case is None else case.passes for case in tested]
+        unknown = (np.nan,) * len(SET_MEASURES)
+        for name in self.sets:
+            values = np.array(
+                [unknown if case is None else case.measures.get(name, unknown) for case in tested]
+            ).reshape(len(ids), len(SET_MEASURES))
+            found |= {f"{m}.{name}": values[:, i] for i, m in enumerate(SET_MEASURES)}
+        return found
 
 
 @dataclass(frozen=True)
@@ -111,7 +158,11 @@ def gather(
 
 
 def finished(
-    shard: Shard, context: Context, roles: RegionRoles, limits: Thresholds
+    shard: Shard,
+    context: Context,
+    roles: RegionRoles,
+    limits: Thresholds,
+    evidence: Evidence,
 ) -> tuple[pa.Table, NDArray[np.float16]]:
     """A shard's rows with everything filled in, and its maps as they are stored."""
     rows = shard.rows
@@ -146,10 +197,7 @@ def finished(
                 judged[row] = _judge(shard, row, testable, null[place], roles, limits)
     columns |= {f"p.{region}": p[:, i] for i, region in enumerate(regions)}
     columns |= {f"best_p.{region}": best_p[:, i] for i, region in enumerate(regions)}
-    for name in ("flag", "cue", "evidence", "stability"):
-        columns[name] = [
-            getattr(judged[row], name) if row in judged else None for row in range(len(ids))
-        ]
+    columns |= evidence.columns(ids, correct, rows["confidence"].to_pylist(), judged)
 
     scale = np.abs(np.nan_to_num(shard.maps)).max(axis=(1, 2, 3)).astype(np.float64)
     known = ~np.isnan(shard.maps[:, 0, 0, 0])

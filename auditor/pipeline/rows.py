@@ -34,11 +34,16 @@ REGION_MEASURES = (
 FINISHED_MEASURES = ("centre_lift", "p", "best_p")
 """Those that need the whole dataset, and are added when the run is finished."""
 
+SET_MEASURES = ("reliance", "reliance_se", "flips")
+"""What the interventions on a cue set measure."""
+
 SUBJECT_MEASURES = ("iou", "iou_15", "iou_75", "saliency_coverage", "region_coverage")
 """Set measures, taken of the subject alone."""
 
 
-def schema(attributes: Sequence[str], cluster: bool, regions: Sequence[str]) -> pa.Schema:
+def schema(
+    attributes: Sequence[str], cluster: bool, regions: Sequence[str], sets: Sequence[str]
+) -> pa.Schema:
     """The columns of `cases.parquet`, in order."""
     text, number = pa.string(), pa.float64()
     fields: list[tuple[str, pa.DataType]] = [
@@ -57,8 +62,14 @@ def schema(attributes: Sequence[str], cluster: bool, regions: Sequence[str]) -> 
         ("flag", text),
         ("cue", text),
         ("evidence", text),
+        ("map_evidence", text),
+        ("map_cue", text),
         ("severity", number),
         ("stability", number),
+        ("reason", text),
+        ("stratum", text),
+        ("passes", pa.int32()),
+        *((f"{measure}.{name}", number) for name in sets for measure in SET_MEASURES),
         ("quadrant", text),
         ("pattern", text),
         ("map_scale", number),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from auditor.errors import RunError
 from auditor.groups import group_table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PART = ".part"
 """What the name of an unfinished run's directory ends in."""
 
@@ -38,7 +38,15 @@ class Run:
 
     def read_cases(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """`cases.parquet`, or only some of its columns, without keeping it."""
-        file = self.path / "cases.parquet"
+        return self._table("cases.parquet", columns)
+
+    @cached_property
+    def interventions(self) -> pd.DataFrame:
+        """One row an image that was made or seen for the tests; see docs/run-format.md."""
+        return self._table("interventions.parquet", None)
+
+    def _table(self, name: str, columns: Sequence[str] | None) -> pd.DataFrame:
+        file = self.path / name
         try:
             return pq.read_table(file, columns=list(columns) if columns else None).to_pandas()
         except (OSError, pa.ArrowException) as error:
@@ -73,7 +81,10 @@ class Run:
             if name != "label" and name not in attributes:
                 known = ", ".join(["label", *attributes])
                 raise RunError(f"{self.path}: has no group column {name!r}; it has {known}.")
-        return group_table(self.read_cases([*dict.fromkeys(columns), "correct"]), columns)
+        needed = [*dict.fromkeys(columns), "correct"]
+        if self.info["clustered"]:
+            needed.append("cluster")
+        return group_table(self.read_cases(needed), columns)
 
 
 def open_run(path: str | Path) -> Run:

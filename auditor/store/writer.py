@@ -100,6 +100,39 @@ class Writer:
         with np.load(self._arrays(number), allow_pickle=False) as arrays:
             return Shard(rows, arrays["maps"], arrays["coverage"])
 
+    def has_trials(self, number: int) -> bool:
+        """Whether that chunk of interventions is written."""
+        return self._trials(number).exists()
+
+    def write_trials(self, number: int, rows: pa.Table, trials: pa.Table) -> None:
+        """Write a chunk of interventions: changed images, and what each trial came to."""
+        for file, table in ((self._interventions(number), rows), (self._trials(number), trials)):
+            file.parent.mkdir(exist_ok=True)
+            with _replacing(file) as opened:
+                pq.write_table(table, opened)
+
+    def write_pilot(self, rows: pa.Table) -> None:
+        """Write the first looks from which splicing is learnt."""
+        with _replacing(self.part / "pilot.parquet") as opened:
+            pq.write_table(rows, opened)
+
+    def read_pilot(self) -> pa.Table | None:
+        """Read them back; None where they are not written."""
+        file = self.part / "pilot.parquet"
+        return pq.read_table(file) if file.exists() else None
+
+    def read_trials(self, chunks: int) -> pa.Table | None:
+        """What the trials of all chunks came to; None without a chunk."""
+        if not chunks:
+            return None
+        return pa.concat_tables([pq.read_table(self._trials(number)) for number in range(chunks)])
+
+    def write_interventions(self, chunks: int, columns: pa.Schema, folder: Path) -> None:
+        """Assemble `interventions.parquet`, one chunk at a time."""
+        with pq.ParquetWriter(folder / "interventions.parquet", columns) as writer:
+            for number in range(chunks):
+                writer.write_table(pq.read_table(self._interventions(number), schema=columns))
+
     def finish(
         self,
         chunks: Iterator[tuple[pa.Table, NDArray[np.float16]]],
@@ -147,6 +180,12 @@ class Writer:
 
     def _arrays(self, number: int) -> Path:
         return self.shards / f"{number:06d}.npz"
+
+    def _interventions(self, number: int) -> Path:
+        return self.part / "interventions" / f"{number:06d}.parquet"
+
+    def _trials(self, number: int) -> Path:
+        return self.part / "trials" / f"{number:06d}.parquet"
 
     def _identify(self, identity: dict[str, Any]) -> None:
         file = self.part / "identity.json"

@@ -1,0 +1,528 @@
+"""One case under intervention: what is changed in turn, and what comes of it.
+
+A case is a generator. It yields images to be made, is sent their logits, and goes on or stops,
+so that the images of many cases share the model's batches while each case's course reads from
+top to bottom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.evidence import (
+    BORDER,
+    FILLS,
+    MARGIN,
+    REASONS,
+    CueSet,
+    Decision,
+    DonorPool,
+    Donors,
+    Effect,
+    InterventionRow,
+    Looks,
+    Outcome,
+    Pair,
+    Piece,
+    Reason,
+    Splicing,
+    adjust,
+    control_regions,
+    decide_by_donors,
+    decide_by_fills,
+    dilated,
+    estimate_donors,
+    estimate_fills,
+    generator,
+    likeness,
+    near,
+    parent,
+    prepare,
+    region_problem,
+    splice,
+    survives_without_subject,
+)
+from auditor.evidence.rows import Arm
+from auditor.pipeline.stock import Stock, Stocked
+from auditor.thresholds import Thresholds
+from auditor.types import SUBJECT, Mask
+
+Pixels: TypeAlias = NDArray[np.uint8]
+F64 = NDArray[np.float64]
+Job: TypeAlias = Callable[[], Pixels]
+Course: TypeAlias = Generator[Sequence[Job], F64, "Examined"]
+"""Yields images to be made, [height, width, channels] each; is sent logits [images, classes]."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A case that is tested. Classes are positions in the model's."""
+
+    position: int
+    """In the dataset."""
+    row: int
+    """Among the cases of the audit."""
+    case: str
+    label: int
+    pair: Pair
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it is misclassified."""
+        return self.pair.first != self.label
+
+
+@dataclass(frozen=True)
+class Lenders:
+    """Who may donate for one cue set by one attribute."""
+
+    pool: DonorPool
+    """Of the lenders."""
+    positions: NDArray[np.intp]
+    """[lenders] in the dataset."""
+    ids: tuple[str, ...]
+    values: NDArray[np.object_]
+    """[cases of the audit] of the attribute; null where unknown."""
+    labels: NDArray[np.object_]
+    """[cases of the audit]."""
+    clusters: NDArray[np.intp]
+    """[cases of the audit]."""
+
+    def draw(self, suspect: Suspect, looks: F64, seed: int, purpose: str) -> Donors:
+        """The donors of one case that looks so; positions among the lenders."""
+        row = suspect.row
+        pool = DonorPool(
+            np.append(self.pool.labels, self.labels[row]),
+            np.append(self.pool.values, self.values[row]),
+            np.append(self.pool.usable, False),
+            np.append(self.pool.clusters, self.clusters[row]),
+            None if self.pool.likeness is None else np.vstack([self.pool.likeness, looks]),
+        )
+        return pool.draw(len(self.positions), f"{suspect.case}\0{purpose}", seed)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one cue set came to on one case, by one attribute's donors or by fills."""
+
+    cue: str
+    attribute: str | None
+    problem: Reason | None
+    outcome: Outcome
+    against: bool
+    """Whether it speaks against the cue, not merely fails to speak for it."""
+    told: str
+    effect: Effect | None = None
+    flips: float | None = None
+    """Share of the changes that turn the decision, less that of the controls."""
+    pairs: int = 0
+    """Donors an arm, or fills."""
+    with_cue: tuple[float, ...] | None = None
+    """Mean logits [classes] under the control: of the first same-value donors, as many as the
+    first look has, whenever it stopped; or with the fills elsewhere."""
+    without_cue: tuple[float, ...] | None = None
+    """The same of opposite-value donors, or with the cue filled."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A case, tested."""
+
+    suspect: Suspect
+    trials: tuple[Trial, ...]
+    rows: tuple[InterventionRow, ...]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One case's donors for one cue set."""
+
+    cue: str
+    attribute: str
+    lenders: Lenders
+    drawn: Donors
+    spliced: Callable[[int], Pixels]
+    """The case with a lender's cue."""
+    got: tuple[list[F64], list[F64]] = field(default_factory=lambda: ([], []))
+    """Logits so far, of the same arm and of the opposite one."""
+
+    @property
+    def pairs(self) -> int:
+        """Donors in each arm."""
+        return len(self.drawn.same)
+
+    def logits(self) -> tuple[F64, F64]:
+        """[pairs so far, classes] of each arm."""
+        return np.stack(self.got[0]), np.stack(self.got[1])
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What an earlier look at a case gave, not to be asked again."""
+
+    original: F64 | None = None
+    """[classes] of the image as it is."""
+    arms: Mapping[tuple[str, str], tuple[F64, F64]] = field(default_factory=dict)
+    """By cue set and attribute: [pairs, classes] of the same arm and of the opposite one."""
+
+    @classmethod
+    def of(cls, rows: Sequence[InterventionRow]) -> Recorded:
+        """From the rows of one case."""
+        original: F64 | None = None
+        arms: dict[tuple[str, str], tuple[list[F64], list[F64]]] = {}
+        for row in rows:
+            logits = np.array(row.logits)
+            if row.arm == "original":
+                original = logits
+            elif row.arm in ("same", "opposite") and row.cue and row.attribute:
+                pair = arms.setdefault((row.cue, row.attribute), ([], []))
+                pair[row.arm == "opposite"].append(logits)
+        stacked = {key: (np.stack(a), np.stack(b)) for key, (a, b) in arms.items()}
+        return cls(original, stacked)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the tests of all cases share."""
+
+    stock: Stock
+    sets: tuple[CueSet, ...]
+    lenders: Mapping[tuple[str, str], Lenders]
+    """By name of the cue set and attribute."""
+    anchors: Mapping[str, str]
+    """By name of the cue set, where it is aligned by one of its family."""
+    inside: frozenset[str]
+    """Names of the cue sets that lie within the subject."""
+    rest: str
+    """What is not annotated. Where it is a cue too, it still takes the controls of others."""
+    cell: tuple[float, float]
+    """Of the map, in pixels of the input."""
+    seed: int
+    thresholds: Thresholds
+
+    splicing: Mapping[tuple[str, str], Splicing] = field(default_factory=dict)
+    """By cue set and attribute: what putting in a cue does by itself, where it is known."""
+
+    def examine(self, suspect: Suspect, recorded: Recorded) -> Course:
+        """Test every cue set on a case; see `Course`."""
+        return _Case(self, suspect, recorded).course()
+
+    def pilot(self, suspect: Suspect) -> Course:
+        """Only the first look at it, from which splicing is learnt."""
+        return _Case(self, suspect, Recorded()).pilot()
+
+    def piece(self, image: Stocked, cues: CueSet) -> Piece:
+        """An image as splicing takes it."""
+        anchor = self.anchors.get(cues.name)
+        none = np.zeros_like(image.valid)
+        return Piece(
+            image.pixels,
+            union(image, cues.cues),
+            none if anchor is None else image.regions[anchor],
+            none if cues.name in self.inside else image.regions[SUBJECT],
+        )
+
+
+@dataclass
+class _Case:
+    bench: Bench
+    suspect: Suspect
+    recorded: Recorded
+    rows: list[InterventionRow] = field(default_factory=list)
+
+    def course(self) -> Course:
+        suspect, sets = self.suspect, self.bench.sets
+        image = self.bench.stock[suspect.position]
+        original = yield from self.original(image)
+        first = [cues for cues in sets if parent(cues, sets) is None]
+        tests = sum(max(1, len(cues.attributes)) for cues in first)
+        trials: list[Trial] = []
+        for cues in first:
+            trials += yield from self.tested(
+                image, cues, original, tests, self.bench.thresholds.donors
+            )
+        found = {trial.cue for trial in trials if trial.outcome in ("confirmed", "probable")}
+        open_questions = {t.cue for t in trials} - {t.cue for t in trials if t.problem is None}
+        for cues in sets:
+            above = parent(cues, sets)
+            if above is None or above.name not in found | open_questions:
+                continue
+            if above.name in found:
+                # A closed test: what the cues do together has been shown at the whole level.
+                # Which of them does it is asked of few donors, for attribution.
+                siblings, most = len(above.cues), self.bench.thresholds.looks[0]
+            else:
+                siblings, most = len(above.cues) * tests, self.bench.thresholds.donors
+            trials += yield from self.tested(image, cues, original, siblings, most)
+        if not suspect.wrong and any(t.outcome in ("confirmed", "probable") for t in trials):
+            trials = yield from self.without_subject(image, trials)
+        return Examined(suspect, tuple(trials), tuple(self.rows))
+
+    def pilot(self) -> Course:
+        """The first look of what `course` begins with, and nothing else."""
+        sets = self.bench.sets
+        image = self.bench.stock[self.suspect.position]
+        yield from self.original(image)
+        for cues in sets:
+            for attribute in cues.attributes if parent(cues, sets) is None else ():
+                exchange = self.exchange(image, cues, attribute)
+                if isinstance(exchange, Exchange):
+                    first = min(self.bench.thresholds.looks[0], exchange.pairs)
+                    yield from self.look(exchange, 0, first)
+        return Examined(self.suspect, (), tuple(self.rows))
+
+    def original(self, image: Stocked) -> Generator[Sequence[Job], F64, F64]:
+        logits = self.recorded.original
+        if logits is None:
+            logits = (yield [lambda: image.pixels])[0]
+        self.note(logits[None], None, "original", None, [None], None)
+        return logits
+
+    def tested(
+        self, image: Stocked, cues: CueSet, original: F64, tests: int, most: int
+    ) -> Generator[Sequence[Job], F64, list[Trial]]:
+        trials = []
+        for attribute in cues.attributes:
+            trial = yield from self.by_donors(image, cues, attribute, original, tests, most)
+            trials.append(trial)
+        if len(cues.cues) == 1 and all(trial.problem for trial in trials):
+            by_fills = yield from self.by_fills(image, cues, original, tests)
+            if by_fills.problem is None or not trials:
+                return [by_fills]
+        return trials
+
+    # -- donors -----------------------------------------------------------------------------
+
+    def by_donors(
+        self,
+        image: Stocked,
+        cues: CueSet,
+        attribute: str,
+        original: F64,
+        tests: int,
+        most: int,
+    ) -> Generator[Sequence[Job], F64, Trial]:
+        suspect, thresholds = self.suspect, self.bench.thresholds
+        exchange = self.exchange(image, cues, attribute)
+        if not isinstance(exchange, Exchange):
+            return _untestable(cues.name, attribute, exchange)
+        looks = Looks(thresholds.looks, thresholds.spending)
+        value = exchange.lenders.values[suspect.row]
+        splicing = self.bench.splicing.get((cues.name, attribute))
+        have, available = 0, min(most, exchange.pairs)
+        while (wanted := looks.next(have, available)) is not None:
+            yield from self.look(exchange, have, wanted)
+            have = wanted
+            same, opposite = exchange.logits()
+            if not (np.isfinite(same).all() and np.isfinite(opposite).all()):
+                return _untestable(cues.name, attribute, "not_finite")
+            estimate = adjust(
+                estimate_donors(original, same, opposite, suspect.pair), splicing, value
+            )
+            decision = decide_by_donors(
+                estimate, available, tests, suspect.label, suspect.pair.first, thresholds
+            )
+            if decision.final:
+                break
+        first = min(thresholds.looks[0], available)
+        return self.trial(
+            cues.name,
+            attribute,
+            decision,
+            estimate.effect,
+            estimate.flips,
+            estimate.pairs,
+            (same[:first].mean(0), opposite[:first].mean(0)),
+        )
+
+    def exchange(self, image: Stocked, cues: CueSet, attribute: str) -> Exchange | Reason:
+        """The donors of the case, and how to put them in; or why there are none."""
+        bench, suspect = self.bench, self.suspect
+        lenders = bench.lenders[cues.name, attribute]
+        piece = bench.piece(image, cues)
+        drawn = lenders.draw(suspect, likeness(piece), bench.seed, f"{cues.name}\0{attribute}")
+        if drawn.problem:
+            return drawn.problem
+        if piece.region.any():
+            problem = region_problem(near(piece.region, MARGIN), piece.subject, image.valid)
+            if problem:
+                return problem
+        elif not any(
+            union(bench.stock[int(lenders.positions[donor])], cues.cues).any()
+            for donor in drawn.opposite
+        ):
+            return "no_region"
+        # Cleared once, by whichever thread comes first.
+        target = lru_cache(maxsize=1)(partial(prepare, piece))
+
+        def spliced(donor: int) -> Pixels:
+            lent = bench.stock[int(lenders.positions[donor])]
+            return splice(target(), bench.piece(lent, cues))
+
+        return Exchange(cues.name, attribute, lenders, drawn, spliced)
+
+    def look(
+        self, exchange: Exchange, have: int, wanted: int
+    ) -> Generator[Sequence[Job], F64, None]:
+        """Fetch the logits of further pairs, or take them from an earlier look at the case."""
+        before = self.recorded.arms.get((exchange.cue, exchange.attribute))
+        if before is not None and len(before[0]) >= wanted:
+            parts = [arm[have:wanted] for arm in before]
+        else:
+            donors = exchange.drawn.same[have:wanted], exchange.drawn.opposite[have:wanted]
+            logits = yield [partial(exchange.spliced, int(d)) for arm in donors for d in arm]
+            parts = np.split(logits, 2)
+        arms: tuple[Arm, Arm] = "same", "opposite"
+        drawn = exchange.drawn.same, exchange.drawn.opposite
+        for arm, part, members, got in zip(arms, parts, drawn, exchange.got, strict=True):
+            got.extend(part)
+            ids = [exchange.lenders.ids[donor] for donor in members[have:wanted]]
+            self.note(part, exchange.cue, arm, exchange.attribute, ids, None, have)
+
+    # -- fills ------------------------------------------------------------------------------
+
+    def by_fills(
+        self, image: Stocked, cues: CueSet, original: F64, tests: int
+    ) -> Generator[Sequence[Job], F64, Trial]:
+        bench, suspect, thresholds = self.bench, self.suspect, self.bench.thresholds
+        region = union(image, cues.cues)
+        subject = image.regions[SUBJECT]
+        if region.any():
+            region = dilated(region, bench.cell) & image.valid
+        problem = region_problem(region, subject, image.valid)
+        if problem:
+            return _untestable(cues.name, None, problem)
+        rng = generator(bench.seed, suspect.case, cues.name, "fills")
+        every_cue = tuple(cue for other in bench.sets for cue in other.cues if cue != bench.rest)
+        # A control's own border would else be of the subject's colours, or of the cue's.
+        occupied = near(subject | union(image, every_cue), BORDER)
+        controls = control_regions(region, occupied, image.valid, thresholds.controls, rng)
+        if controls.problem:
+            return _untestable(cues.name, None, controls.problem)
+        places = [region, *controls.regions]
+        jobs = [
+            self.filling(image, place, name, number)
+            for name in FILLS
+            for number, place in enumerate(places)
+        ]
+        logits = yield jobs
+        by_fill = logits.reshape(len(FILLS), len(places), -1)
+        for name, part in zip(FILLS, by_fill, strict=True):
+            self.note(part[:1], cues.name, "fill", None, [None], name)
+            self.note(part[1:], cues.name, "control", None, [None] * (len(places) - 1), name)
+        if not np.isfinite(logits).all():
+            return _untestable(cues.name, None, "not_finite")
+        estimate = estimate_fills(
+            original,
+            by_fill[:, 0],
+            by_fill[:, 1:],
+            suspect.pair,
+            suspect.label if suspect.wrong else None,
+        )
+        decision = decide_by_fills(estimate, tests, suspect.label, suspect.pair.first, thresholds)
+        flips = (estimate.flips - estimate.control_flips) / len(FILLS)
+        return self.trial(
+            cues.name,
+            None,
+            decision,
+            estimate.effect,
+            flips,
+            len(FILLS),
+            (by_fill[:, 1:].mean((0, 1)), by_fill[:, 0].mean(0)),
+        )
+
+    def without_subject(
+        self, image: Stocked, trials: list[Trial]
+    ) -> Generator[Sequence[Job], F64, list[Trial]]:
+        """Correct by the cue alone? The decision also has to outlast the subject."""
+        region = near(image.regions[SUBJECT], MARGIN) & image.valid
+        for cues in self.bench.sets:
+            region &= ~union(image, cues.cues)
+        survives = None
+        if region.any() and (image.valid & ~region).any():
+            logits = yield [self.filling(image, region, name, 0) for name in FILLS]
+            for name, part in zip(FILLS, logits, strict=True):
+                self.note(part[None], None, "subject", None, [None], name)
+            if np.isfinite(logits).all():
+                stays = float((logits.argmax(1) == self.suspect.pair.first).mean())
+                survives = stays > self.bench.thresholds.survives
+        judged = []
+        for trial in trials:
+            decision = Decision(trial.outcome, trial.told, True)
+            found = survives_without_subject(decision, survives)
+            judged.append(replace(trial, outcome=found.outcome, told=found.told))
+        return judged
+
+    def filling(self, image: Stocked, region: Mask, name: str, number: int) -> Job:
+        rng = generator(self.bench.seed, self.suspect.case, name, str(number))
+        return partial(FILLS[name], image.pixels, region, rng)
+
+    # -- notes ------------------------------------------------------------------------------
+
+    def trial(
+        self,
+        cue: str,
+        attribute: str | None,
+        decision: Decision,
+        effect: Effect,
+        flips: float,
+        pairs: int,
+        arms: tuple[F64, F64],
+    ) -> Trial:
+        thresholds = self.bench.thresholds
+        against = effect.upper(thresholds.futile) < thresholds.share * effect.margin
+        return Trial(
+            cue,
+            attribute,
+            None,
+            decision.outcome,
+            decision.outcome == "unsupported" and against,
+            decision.told,
+            effect,
+            flips,
+            pairs,
+            tuple(arms[0].tolist()),
+            tuple(arms[1].tolist()),
+        )
+
+    def note(
+        self,
+        logits: F64,
+        cue: str | None,
+        arm: Arm,
+        attribute: str | None,
+        donors: Sequence[str | None],
+        fill: str | None,
+        start: int = 0,
+    ) -> None:
+        for number, (values, donor) in enumerate(zip(logits, donors, strict=True), start):
+            self.rows.append(
+                InterventionRow(
+                    self.suspect.case,
+                    cue,
+                    arm,
+                    attribute,
+                    donor,
+                    fill,
+                    number,
+                    tuple(values.tolist()),
+                )
+            )
+
+
+def union(image: Stocked, cues: Sequence[str]) -> Mask:
+    """The pixels of any of the cues, [height, width]."""
+    region: Mask = np.zeros_like(image.valid)
+    for cue in cues:
+        region |= image.regions[cue]
+    return region
+
+
+def _untestable(cue: str, attribute: str | None, problem: Reason) -> Trial:
+    return Trial(cue, attribute, problem, "untestable", False, REASONS[problem])
