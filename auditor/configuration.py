@@ -95,6 +95,8 @@ class EvidenceConfig:
 
     cases: Literal["suspects", "all"] | int = "suspects"
     donors: Mapping[str, str] = field(default_factory=dict)
+    tone: str | None = None
+    """The attribute that a colour cast over the whole image shows; None tests for none."""
 
 
 @dataclass(frozen=True)
@@ -300,11 +302,12 @@ class _Reader:
         )
 
     def evidence(self, table: dict[str, Any]) -> EvidenceConfig:
-        self.refuse_unknown(table, {"cases", "donors"}, "evidence.")
+        self.refuse_unknown(table, {"cases", "donors", "tone"}, "evidence.")
         get = self.getter(table, "evidence.")
         return EvidenceConfig(
             cases=get("cases", values.evidence_cases, "suspects"),
             donors=get("donors", values.string_table, {}),
+            tone=get("tone", values.string, None),
         )
 
     def finetune(self, table: dict[str, Any]) -> FinetuneConfig:

@@ -299,8 +299,8 @@ def test_another_budget_is_another_run(skewed: Path, tmp_path: Path) -> None:
 def test_a_tie_to_nothing_is_refused(skewed: Path, tmp_path: Path) -> None:
     dataset = opened(skewed)
     for donors, told in (
-        ({"hat": "tint"}, "'hat' is not in regions.cues"),
-        ({"cue": "gender"}, "'gender' is not in dataset.attributes"),
+        ({"hat": "tint"}, "evidence.donors.hat names 'hat', which is not in regions.cues"),
+        ({"cue": "gender"}, "names 'gender', which is not in dataset.attributes"),
     ):
         config = Config(
             skewed,
@@ -322,3 +322,32 @@ def test_interventions_hold_no_class_twice_and_are_read_by_pyarrow(
     table = pq.read_table(run.path / "interventions.parquet")
     assert table.num_rows == run.info["counts"]["passes"]
     assert {len(logits) for logits in table["logits"].to_pylist()} == {2}
+
+
+def test_a_colour_cast_is_tested_over_the_whole_image(tmp_path: Path) -> None:
+    # Every picture is grey, in a cast that its tint names, and the model sees nothing else.
+    rows, rng = [], np.random.default_rng(0)
+    for number, (label, tint) in enumerate(pairs(40, 15)):
+        grey = rng.integers(90, 130, (32, 40, 1)).astype(float)
+        cast = np.array([1.2, 1.0, 1.0] if tint == "red" else [1.0, 1.2, 1.0])
+        Image.fromarray((grey * cast).astype(np.uint8)).save(tmp_path / f"{number}.png")
+        mask = np.zeros((32, 40), bool)
+        mask[8:16, 8:16] = True
+        Image.fromarray(mask).save(tmp_path / f"{number}.thing.png")
+        rows.append({"image": f"{number}.png", "label": label, "tint": tint})
+        rows[-1]["region.thing"] = f"{number}.thing.png"
+    path = tmp_path / "manifest.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    dataset = opened(path, cues=())
+    config = Config(
+        path, "0" * 64, dataset.config, dataset.roles, ModelConfig(), AuditConfig(),
+        EvidenceConfig(tone="tint"),
+    )  # fmt: skip
+    run = auditor.audit(classifier(), dataset, tmp_path / "run", config=config)
+    wrong = run.cases[run.cases["correct"] == False]  # noqa: E712
+    assert len(wrong) == 30
+    assert (wrong["cue"] == "tone").all()
+    assert (wrong["evidence"] == "confirmed").all()
+    # The cast exchanged: the margin is turned, so D is about twice the margin.
+    assert wrong["reliance.tone"].to_numpy() == pytest.approx(np.full(30, 2.0), abs=0.1)
+    assert run.info["verdict"]["level"] == 4

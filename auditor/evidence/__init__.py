@@ -44,7 +44,7 @@ from auditor.evidence.fills import BORDER, FILLS, Fill, harmonic
 from auditor.evidence.reasons import REASONS, Reason, region_problem
 from auditor.evidence.rows import Arm, InterventionRow
 from auditor.evidence.sequential import Looks
-from auditor.evidence.sets import CueSet, cue_sets, parent
+from auditor.evidence.sets import TONE, CueSet, cue_sets, parent
 from auditor.evidence.shapes import (
     Alignment,
     Shape,
@@ -56,13 +56,14 @@ from auditor.evidence.shapes import (
     shape_of,
     steadiest,
 )
-from auditor.evidence.splicing import MARGIN, Piece, Target, likeness, prepare, splice
+from auditor.evidence.splicing import Piece, Target, likeness, margin_of, prepare, splice
+from auditor.evidence.tones import tone, toned
 
 __all__ = [
     "BORDER",
     "FILLS",
-    "MARGIN",
     "REASONS",
+    "TONE",
     "Alignment",
     "Arm",
     "Controls",
@@ -98,6 +99,7 @@ __all__ = [
     "harmonic",
     "learn_splicing",
     "likeness",
+    "margin_of",
     "margins",
     "near",
     "parent",
@@ -107,6 +109,8 @@ __all__ = [
     "splice",
     "steadiest",
     "survives_without_subject",
+    "tone",
+    "toned",
     "untestable",
     "welch",
 ]

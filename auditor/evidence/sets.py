@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+TONE = "tone"
+"""The cue set of a colour cast: it fills the picture, and has no region."""
+
 
 @dataclass(frozen=True)
 class CueSet:
@@ -17,19 +20,29 @@ class CueSet:
     """The cues that show the same attribute, these among them: what they are aligned by."""
 
     @property
+    def regions(self) -> tuple[str, ...]:
+        """The cues that have masks: all but a colour cast."""
+        return tuple(cue for cue in self.cues if cue != TONE)
+
+    @property
     def name(self) -> str:
         """The cues joined by `+`, as columns have it."""
         return "+".join(self.cues)
 
 
 def cue_sets(
-    cues: Sequence[str], attributes: Sequence[str], donors: Mapping[str, str], rest: str
+    cues: Sequence[str],
+    attributes: Sequence[str],
+    donors: Mapping[str, str],
+    rest: str,
+    tone: str | None = None,
 ) -> tuple[CueSet, ...]:
     """The sets to test: those of several cues first, then every cue by itself.
 
     `donors` ties a cue to the attribute that it shows; a cue that it does not name is tried with
     every attribute. Cues that are tied to one attribute also make up a set, since a model may
-    read either; where nothing is tied, all cues with a mask of their own (not `rest`) do.
+    read either; where nothing is tied, all cues with a mask of their own (not `rest`) do. `tone`
+    is the attribute that a colour cast over the whole image shows, if one is to be tested.
     """
     tied = {cue: (donors[cue],) if cue in donors else tuple(attributes) for cue in cues}
     own = [cue for cue in cues if cue != rest]
@@ -45,6 +58,7 @@ def cue_sets(
     return (
         *several,
         *(CueSet((cue,), tied[cue], family.get(cue, (cue,))) for cue in cues),
+        *([CueSet((TONE,), (tone,), ())] if tone is not None else []),
     )
 
 

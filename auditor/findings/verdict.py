@@ -27,7 +27,7 @@ GRADES: dict[Grade, str] = {
 }
 
 LIMITS = (
-    "Only annotated, localised cues were looked at; a map is not a cause; a cue that was not seen "
+    "Only the cues that were named were looked at; a map is not a cause; a cue that was not seen "
     "may still be used."
 )
 
@@ -222,7 +222,7 @@ def harms(cases: pd.DataFrame, attributes: Sequence[str], thresholds: Thresholds
             if not count:
                 continue
             chance = stats.binomtest(
-                int(count), len(tested), thresholds.intervention, alternative="greater"
+                int(count), len(tested), thresholds.caused, alternative="greater"
             ).pvalue
             if chance * len(cells) <= thresholds.certain:
                 found.append(

@@ -16,7 +16,7 @@ from auditor.cam import METHODS, Layer, find_layer
 from auditor.configuration import Config, EvidenceConfig
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError, ModelError, RunError
-from auditor.evidence import cue_sets
+from auditor.evidence import TONE, cue_sets
 from auditor.models import Classifier, describe
 from auditor.pipeline.computing import DEFAULTS, Settings, Stage, Stages, Work
 from auditor.pipeline.devices import find_device
@@ -52,9 +52,10 @@ def audit(
     shape = (classifier.channels, *classifier.input_size)
     layer = find_layer(classifier.module, classifier.logits, shape, classifier.layer)
     positions = _sample(len(dataset), settings.limit, seed)
-    sets = cue_sets(dataset.roles.cues, dataset.config.attributes, asked.donors, dataset.roles.rest)
+    roles = dataset.roles
+    sets = cue_sets(roles.cues, dataset.config.attributes, asked.donors, roles.rest, asked.tone)
     identity = _identity(classifier, dataset, positions, config, layer, method, seed)
-    identity |= {"evidence": wanted, "donors": dict(asked.donors)}
+    identity |= {"evidence": wanted, "donors": dict(asked.donors), "tone": asked.tone}
     if out.exists():
         return _already(out, identity)
     work = Work(classifier, dataset, layer, method, settings, positions, sets)
@@ -78,16 +79,7 @@ def _check(
         raise AuditorError(f"--batch-size is {settings.batch_size}; give 1 or more.")
     if settings.limit is not None and settings.limit < 1:
         raise AuditorError(f"--limit is {settings.limit}; give 1 or more.")
-    for cue, attribute in evidence.donors.items():
-        for name, known, where in (
-            (cue, dataset.roles.cues, "regions.cues"),
-            (attribute, dataset.config.attributes, "dataset.attributes"),
-        ):
-            if name not in known:
-                raise AuditorError(
-                    f"evidence.donors ties {cue!r} to {attribute!r}, and {name!r} is not in "
-                    f"{where} ({', '.join(known) or 'which is empty'})."
-                )
+    _check_ties(dataset, evidence)
     classifier.check_labels(dataset.labels, dataset.config.path)
     for label in dataset.roles.subject_by_label:
         if label not in classifier.classes:
@@ -101,6 +93,27 @@ def _check(
         raise AuditorError(
             f"{some[0]}: no such file, nor is any of the {len(some)} images looked for; correct "
             "dataset.image_root or the paths in the dataset."
+        )
+
+
+def _check_ties(dataset: Dataset, evidence: EvidenceConfig) -> None:
+    cues, attributes = dataset.roles.cues, dataset.config.attributes
+    named = [(f"evidence.donors.{cue}", cue, cues, "regions.cues") for cue in evidence.donors]
+    for key, attribute in [
+        *((f"evidence.donors.{cue}", value) for cue, value in evidence.donors.items()),
+        *([("evidence.tone", evidence.tone)] if evidence.tone is not None else []),
+    ]:
+        named.append((key, attribute, attributes, "dataset.attributes"))
+    for key, name, known, where in named:
+        if name not in known:
+            raise AuditorError(
+                f"{key} names {name!r}, which is not in {where} "
+                f"({', '.join(known) or 'which is empty'})."
+            )
+    if evidence.tone is not None and TONE in cues:
+        raise AuditorError(
+            f"evidence.tone is given, and regions.cues holds a region called {TONE!r}, the name of "
+            "a colour cast; rename the region."
         )
 
 

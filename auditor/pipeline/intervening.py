@@ -23,7 +23,6 @@ from auditor.evidence import (
     Pair,
     estimate_donors,
     learn_splicing,
-    likeness,
     near,
     shape_of,
     steadiest,
@@ -137,7 +136,7 @@ class Interventions:
                 anchors[cues.name] = anchor
             around = []
             for image in images:
-                region = union(image, cues.cues)
+                region = union(image, cues.regions)
                 ring = near(region, _RING) & ~region
                 if ring.any():
                     around.append(float(image.regions[SUBJECT][ring].mean()))
@@ -356,7 +355,7 @@ def _lenders(work: Work, cases: pd.DataFrame, cues: CueSet, attribute: str, seed
         cases["cluster"] if "cluster" in cases else pd.Series([None] * len(cases))
     )
     usable = cases["testable"].to_numpy(dtype=bool)
-    for cue in cues.cues:
+    for cue in cues.regions:
         usable = usable & cases[f"status.{cue}"].isin(LENDING).to_numpy()
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     shuffled = generator(seed, "", "lenders").permutation(len(cases))
@@ -384,7 +383,7 @@ def _alike(
         for (name, attribute), some in lenders.items():
 
             def look(position: int, cues: CueSet = sets[name]) -> NDArray[np.float64]:
-                return likeness(bench.piece(bench.stock[position], cues))
+                return bench.looks(bench.stock[position], cues)
 
             looks = list(pool.map(look, some.positions.tolist()))
             pool_of = replace(some.pool, likeness=np.stack(looks)) if looks else some.pool

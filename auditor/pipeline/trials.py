@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from auditor.evidence import (
     BORDER,
     FILLS,
-    MARGIN,
     REASONS,
     CueSet,
     Decision,
@@ -41,12 +40,15 @@ from auditor.evidence import (
     estimate_fills,
     generator,
     likeness,
+    margin_of,
     near,
     parent,
     prepare,
     region_problem,
     splice,
     survives_without_subject,
+    tone,
+    toned,
 )
 from auditor.evidence.rows import Arm
 from auditor.pipeline.stock import Stock, Stocked
@@ -217,13 +219,21 @@ class Bench:
         """Only the first look at it, from which splicing is learnt."""
         return _Case(self, suspect, Recorded()).pilot()
 
+    def looks(self, image: Stocked, cues: CueSet) -> F64:
+        """How the image looks, as far as donors for that cue set should look like it."""
+        if cues.regions:
+            return likeness(self.piece(image, cues))
+        # What a person wears is no cast: told from the surroundings, where there are any.
+        around = tone(image.pixels, image.regions[self.rest] & image.valid)
+        return around if np.isfinite(around).all() else tone(image.pixels, image.valid)
+
     def piece(self, image: Stocked, cues: CueSet) -> Piece:
         """An image as splicing takes it."""
         anchor = self.anchors.get(cues.name)
         none = np.zeros_like(image.valid)
         return Piece(
             image.pixels,
-            union(image, cues.cues),
+            union(image, cues.regions),
             none if anchor is None else image.regions[anchor],
             none if cues.name in self.inside else image.regions[SUBJECT],
         )
@@ -291,11 +301,16 @@ class _Case:
         for attribute in cues.attributes:
             trial = yield from self.by_donors(image, cues, attribute, original, tests, most)
             trials.append(trial)
-        if len(cues.cues) == 1 and all(trial.problem for trial in trials):
+        if len(cues.regions) == 1 and all(trial.problem for trial in trials):
             by_fills = yield from self.by_fills(image, cues, original, tests)
             if by_fills.problem is None or not trials:
                 return [by_fills]
         return trials
+
+    @property
+    def margin(self) -> float:
+        height, width = self.bench.stock[self.suspect.position].valid.shape
+        return margin_of((height, width))
 
     # -- donors -----------------------------------------------------------------------------
 
@@ -345,16 +360,24 @@ class _Case:
         """The donors of the case, and how to put them in; or why there are none."""
         bench, suspect = self.bench, self.suspect
         lenders = bench.lenders[cues.name, attribute]
-        piece = bench.piece(image, cues)
-        drawn = lenders.draw(suspect, likeness(piece), bench.seed, f"{cues.name}\0{attribute}")
+        looks = bench.looks(image, cues)
+        drawn = lenders.draw(suspect, looks, bench.seed, f"{cues.name}\0{attribute}")
         if drawn.problem:
             return drawn.problem
+        if not cues.regions:
+
+            def in_tone(donor: int) -> Pixels:
+                lent = bench.stock[int(lenders.positions[donor])]
+                return toned(image.pixels, looks, bench.looks(lent, cues))
+
+            return Exchange(cues.name, attribute, lenders, drawn, in_tone)
+        piece = bench.piece(image, cues)
         if piece.region.any():
-            problem = region_problem(near(piece.region, MARGIN), piece.subject, image.valid)
+            problem = region_problem(near(piece.region, self.margin), piece.subject, image.valid)
             if problem:
                 return problem
         elif not any(
-            union(bench.stock[int(lenders.positions[donor])], cues.cues).any()
+            union(bench.stock[int(lenders.positions[donor])], cues.regions).any()
             for donor in drawn.opposite
         ):
             return "no_region"
@@ -391,7 +414,7 @@ class _Case:
         self, image: Stocked, cues: CueSet, original: F64, tests: int
     ) -> Generator[Sequence[Job], F64, Trial]:
         bench, suspect, thresholds = self.bench, self.suspect, self.bench.thresholds
-        region = union(image, cues.cues)
+        region = union(image, cues.regions)
         subject = image.regions[SUBJECT]
         if region.any():
             region = dilated(region, bench.cell) & image.valid
@@ -399,7 +422,7 @@ class _Case:
         if problem:
             return _untestable(cues.name, None, problem)
         rng = generator(bench.seed, suspect.case, cues.name, "fills")
-        every_cue = tuple(cue for other in bench.sets for cue in other.cues if cue != bench.rest)
+        every_cue = tuple(cue for other in bench.sets for cue in other.regions if cue != bench.rest)
         # A control's own border would else be of the subject's colours, or of the cue's.
         occupied = near(subject | union(image, every_cue), BORDER)
         controls = control_regions(region, occupied, image.valid, thresholds.controls, rng)
@@ -441,9 +464,9 @@ class _Case:
         self, image: Stocked, trials: list[Trial]
     ) -> Generator[Sequence[Job], F64, list[Trial]]:
         """Correct by the cue alone? The decision also has to outlast the subject."""
-        region = near(image.regions[SUBJECT], MARGIN) & image.valid
+        region = near(image.regions[SUBJECT], self.margin) & image.valid
         for cues in self.bench.sets:
-            region &= ~union(image, cues.cues)
+            region &= ~union(image, cues.regions)
         survives = None
         if region.any() and (image.valid & ~region).any():
             logits = yield [self.filling(image, region, name, 0) for name in FILLS]

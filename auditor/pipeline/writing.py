@@ -22,7 +22,7 @@ from auditor.evidence import CueSet, parent
 from auditor.findings import MapChecks, Material, Shift, conclude, voided, with_verdict
 from auditor.hashing import file_sha256
 from auditor.models import describe
-from auditor.pipeline.checking import SAMPLE, check_maps
+from auditor.pipeline.checking import SAMPLE, check_maps, unchecked
 from auditor.pipeline.choosing import choose
 from auditor.pipeline.computing import Cases, Stage, Stages, Work
 from auditor.pipeline.deciding import summarised
@@ -114,13 +114,13 @@ class Finish:
         cases["testable"] = cases[f"status.{SUBJECT}"].notna() & cases["predicted"].notna()
         return cases
 
-    def _checked(self, cases: pd.DataFrame, stock: Stock) -> MapChecks | None:
+    def _checked(self, cases: pd.DataFrame, stock: Stock) -> MapChecks:
         """The gates' figures, from a sample of the cases that have regions."""
         work = self.work
         able = np.flatnonzero(cases["testable"])
         drawn = np.sort(np.random.default_rng(self.seed).permutation(able)[:SAMPLE])
         if not len(drawn):
-            return None
+            return unchecked("no case has both regions and a prediction")
         self.progress("checks", 0, len(drawn))
         numbers = {name: number for number, name in enumerate(work.classifier.classes)}
         checks = check_maps(
@@ -138,7 +138,7 @@ class Finish:
     # -- the whole ------------------------------------------------------------------------------
 
     def _concluded(
-        self, folder: Path, shifts: tuple[Shift, ...], checks: MapChecks | None
+        self, folder: Path, shifts: tuple[Shift, ...], checks: MapChecks
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         work, config = self.work, self.config
         dataset, roles = work.dataset, work.dataset.roles
