@@ -1,0 +1,1 @@
+"""Audits held against the truth: a grid of generated scenes in which every cause is known."""
