@@ -84,7 +84,8 @@ def audited(model: nn.Module, folder: Path, architecture: str, out: Path) -> Non
         DatasetConfig(path=folder / "manifest.csv", format="manifest"), regions=ROLES
     )
     classes = tuple(f"class {i}" for i in range(10))
-    auditor.audit(auditor.Classifier(model, classes, preset(architecture)), dataset, out)
+    classifier = auditor.Classifier(model, classes, preset(architecture))
+    auditor.audit(classifier, dataset, out, settings=auditor.Settings(evidence=0))
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ def print_summary(run: Run) -> None:
     for finding in run.findings:
         if finding["kind"] in _COLLECTED:
             _print_collection(finding)
+    _print_flagged(run)
     _print_queue(run)
     click.echo()
 
@@ -106,6 +107,44 @@ def _print_collection(finding: dict[str, Any]) -> None:
             f"   and {len(changed) - _MOST_CELLS} more: the table of the finding "
             f"{finding['kind']!r} in findings.json"
         )
+
+
+def _print_flagged(run: Run) -> None:
+    """Errors that a cue caused or contributed to, the gravest first."""
+    columns = ["id", "label", "predicted", "confidence", "flag", "cue", "evidence", "severity"]
+    columns += [
+        f"{measure}.{cues['name']}"
+        for cues in run.info["cue_sets"]
+        for measure in ("reliance", "reliance_se")
+    ]
+    cases = run.read_cases(columns)
+    flagged = cases[(cases["flag"] == "spurious_error") & cases["severity"].notna()]
+    if flagged.empty:
+        return
+    flagged = flagged.sort_values("severity", ascending=False, kind="stable")
+    click.secho("\nErrors that a cue caused (confirmed) or had a part in (probable)", bold=True)
+    print_table(
+        ("case", "label → predicted", "conf.", "cue", "evidence", "reliance", "severity"),
+        [_flagged_row(case) for _, case in flagged.head(_MOST_CASES).iterrows()],
+    )
+    if len(flagged) > _MOST_CASES:
+        click.echo(
+            f"   and {len(flagged) - _MOST_CASES} more: "
+            "Run.cases.query(\"flag == 'spurious_error' and severity.notna()\")"
+        )
+
+
+def _flagged_row(case: pd.Series) -> tuple[str, ...]:
+    reliance, error = case[f"reliance.{case['cue']}"], case[f"reliance_se.{case['cue']}"]
+    return (
+        str(case["id"]),
+        f"{case['label']} → {case['predicted']}",
+        f"{case['confidence']:.2f}",
+        case["cue"],
+        case["evidence"],
+        f"{reliance:.2f}" + ("" if pd.isna(error) else f" ± {error:.2f}"),
+        f"{case['severity']:.2f}",
+    )
 
 
 def _print_queue(run: Run) -> None:

@@ -1,17 +1,17 @@
 """Interventions: changing the pixels, and what the change says of a suspicion.
 
-Functions on arrays, without a model: the caller assembles images and asks its classifier. All
-images and masks are those of the model's input (or all as stored; then `cell` and margins are
-in those pixels). For a case, in order:
+Functions on arrays, without a model: the caller assembles images and asks its classifier
+(`auditor.pipeline.trials`). All images and masks are those of the model's input. For a case, in
+order:
 
-1. `region_problem` for the dilated cue set, else `untestable`.
-2. `DonorPool.draw` for each attribute tied to the cue; on a problem, the fills.
-3. `prepare` once; `splice` for the first `Looks.next` pairs of both arms, those of many cases
-   and cue sets in one batch; `estimate_donors` and `decide_by_donors` when their logits are
-   there; on with the cases whose decision is not `final`.
-4. Without donors: `control_regions` once, every one of `FILLS` on the region and on the
+1. `DonorPool.draw` for each attribute tied to the cue set, among images that look alike
+   (`likeness`, `tone`), and `region_problem`; on a problem of the donors, the fills.
+2. `prepare` once; `splice` (or `toned`) for the first `Looks.next` pairs of both arms, those of
+   many cases in one batch; `estimate_donors`, `adjust` by what `learn_splicing` found on a sample
+   of all cases, and `decide_by_donors`; on with the cases whose decision is not `final`.
+3. Without donors: `control_regions` once, every one of `FILLS` on the region and on the
    controls with a `generator` of the case; `estimate_fills`, `decide_by_fills`.
-5. For a correct case that is confirmed or probable: the fills on the subject, and
+4. For a correct case that is confirmed or probable: the fills on the subject, and
    `survives_without_subject`.
 """
 

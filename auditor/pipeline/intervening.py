@@ -56,7 +56,7 @@ PILOTS = 64
 """Cases of each stratum from which splicing is learnt, at most."""
 _FEWEST = 4
 _SAMPLED = 48  # images that anchors are chosen on
-_RING, _WITHIN = 3.0, 0.7
+_RING = 3.0  # pixels around a cue in which subject is looked for
 
 LENDING = frozenset({"ok", "absent", "below_resolution"})
 """Statuses of a cue's region with which its image may lend it, or the lack of it."""
@@ -126,7 +126,7 @@ class Interventions:
         rows = np.flatnonzero(cases["chosen"])
         some = _some(cases["testable"].to_numpy(dtype=bool), seed) if len(rows) else []
         images = [stock[int(work.positions[row])] for row in some]
-        anchors, inside = {}, set()
+        anchors, among = {}, {}
         for cues in sets:
             shapes = {
                 cue: [shape_of(image.regions[cue]) for image in images] for cue in cues.family
@@ -140,15 +140,15 @@ class Interventions:
                 ring = near(region, _RING) & ~region
                 if ring.any():
                     around.append(float(image.regions[SUBJECT][ring].mean()))
-            if around and np.median(around) >= _WITHIN:
-                inside.add(cues.name)
+            if around:
+                among[cues.name] = float(np.median(around))
         size, grid = work.classifier.input_size, work.layer.grid
         bench = Bench(
             stock,
             sets,
             {},
             anchors,
-            frozenset(inside),
+            among,
             work.dataset.roles.rest,
             (size[0] / grid[0], size[1] / grid[1]),
             seed,

@@ -62,6 +62,10 @@ Course: TypeAlias = Generator[Sequence[Job], F64, "Examined"]
 """Yields images to be made, [height, width, channels] each; is sent logits [images, classes]."""
 
 
+_INSIDE, _ON = 0.7, 0.25
+"""Shares of subject around a cue from which it lies inside of the subject, and on it."""
+
+
 @dataclass(frozen=True)
 class Suspect:
     """A case that is tested. Classes are positions in the model's."""
@@ -199,8 +203,8 @@ class Bench:
     """By name of the cue set and attribute."""
     anchors: Mapping[str, str]
     """By name of the cue set, where it is aligned by one of its family."""
-    inside: frozenset[str]
-    """Names of the cue sets that lie within the subject."""
+    among: Mapping[str, float]
+    """By name of the cue set: the share of subject around it, 0..1, in the median image."""
     rest: str
     """What is not annotated. Where it is a cue too, it still takes the controls of others."""
     cell: tuple[float, float]
@@ -235,7 +239,7 @@ class Bench:
             image.pixels,
             union(image, cues.regions),
             none if anchor is None else image.regions[anchor],
-            none if cues.name in self.inside else image.regions[SUBJECT],
+            none if self.among.get(cues.name, 0) >= _INSIDE else image.regions[SUBJECT],
         )
 
 
@@ -372,14 +376,17 @@ class _Case:
 
             return Exchange(cues.name, attribute, lenders, drawn, in_tone)
         piece = bench.piece(image, cues)
+        shown = [
+            [self.shows(lenders, donor, cues) for donor in arm]
+            for arm in (drawn.same, drawn.opposite)
+        ]
+        if bench.among.get(cues.name, 0) >= _ON and sum(shown[0]) != sum(shown[1]):
+            return "on_subject"
         if piece.region.any():
             problem = region_problem(near(piece.region, self.margin), piece.subject, image.valid)
             if problem:
                 return problem
-        elif not any(
-            union(bench.stock[int(lenders.positions[donor])], cues.regions).any()
-            for donor in drawn.opposite
-        ):
+        elif not any(shown[1]):
             return "no_region"
         # Cleared once, by whichever thread comes first.
         target = lru_cache(maxsize=1)(partial(prepare, piece))
@@ -389,6 +396,10 @@ class _Case:
             return splice(target(), bench.piece(lent, cues))
 
         return Exchange(cues.name, attribute, lenders, drawn, spliced)
+
+    def shows(self, lenders: Lenders, donor: int, cues: CueSet) -> bool:
+        image = self.bench.stock[int(lenders.positions[donor])]
+        return bool(union(image, cues.regions).any())
 
     def look(
         self, exchange: Exchange, have: int, wanted: int

@@ -114,7 +114,8 @@ def detection(found: pd.DataFrame) -> list[Row]:
                 "caused": int(errors["caused"].sum()),
                 "detector": detector.name,
                 **judged(detector, errors),
-                "false_unbiased": _false(detector, unbiased),
+                "false_unbiased": _false(detector, unbiased, unbiased["caused"]),
+                "false_unbiased_half": _false(detector, unbiased, _half(unbiased)),
             }
             for detector in DETECTORS
         ]
@@ -124,7 +125,7 @@ def detection(found: pd.DataFrame) -> list[Row]:
 def judged(detector: Detector, errors: pd.DataFrame) -> Row:
     """Precision, recall, AUROC and average precision, each with an interval over seeds."""
     caused = errors["caused"].to_numpy(dtype=bool)
-    half = (errors["true_effect"] >= errors["margin"] / 2).to_numpy(dtype=bool)
+    half = _half(errors).to_numpy(dtype=bool)
     seeds = errors["seed"].to_numpy()
     blind = detector.tests and not errors["tested"].any()
     score = None if blind or detector.score is None else detector.score(errors)
@@ -152,11 +153,15 @@ def _interval(
     return resampled(seeds, lambda rows: measure(values[rows], caused[rows]), RESAMPLES)
 
 
-def _false(detector: Detector, unbiased: pd.DataFrame) -> float | None:
+def _half(errors: pd.DataFrame) -> pd.Series:
+    return errors["true_effect"] >= errors["margin"] / 2
+
+
+def _false(detector: Detector, unbiased: pd.DataFrame, truly: pd.Series) -> float | None:
     blind = detector.tests and not unbiased["tested"].any()
     if blind or detector.decision is None or unbiased.empty:
         return None
-    wrongly: NDArray[np.bool_] = detector.decision(unbiased) & ~unbiased["caused"].to_numpy(bool)
+    wrongly: NDArray[np.bool_] = detector.decision(unbiased) & ~truly.to_numpy(bool)
     return float(wrongly.mean())
 
 
