@@ -72,6 +72,8 @@ class Thresholds:
     """Fills that have to turn the decision where there are no donors."""
     control_flips: float = 1.0
     """Fills on controls that may."""
+    fill_subject: float = 0.75
+    """Share of the subject that has to stay outside a cue (grown by a cell) that is filled."""
     controls: int = 2
     """Places elsewhere in the image at which a fill is tried as its control."""
     survives: float = 0.5

@@ -23,7 +23,7 @@ Reason = Literal[
 
 REASONS: Mapping[Reason, str] = {
     "no_region": "the image does not show the cue's region, and neither do donors",
-    "covers_subject": "the cue's region covers the subject: nothing of it would be left",
+    "covers_subject": "the cue's region covers the subject: too little of it would be left",
     "covers_image": "the cue's region covers the image: nothing is left to fill it from",
     "on_subject": "the cue lies on the subject in some images and is absent from others, so that "
     "exchanging it changes the subject too, and no control takes that out",

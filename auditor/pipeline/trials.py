@@ -429,7 +429,8 @@ class _Case:
         subject = image.regions[SUBJECT]
         if region.any():
             region = dilated(region, bench.cell) & image.valid
-        problem = region_problem(region, subject, image.valid)
+        # No control takes out what a fill does to the subject, so most of it has to stay.
+        problem = region_problem(region, subject, image.valid, thresholds.fill_subject)
         if problem:
             return _untestable(cues.name, None, problem)
         rng = generator(bench.seed, suspect.case, cues.name, "fills")
