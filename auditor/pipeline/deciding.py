@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from auditor.findings import Judgement
+from auditor.pipeline.trials import RANKS
 from auditor.types import Evidence, Flag
-
-_RANKS = {"confirmed": 3, "probable": 2, "unsupported": 1, "untestable": 0}
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def summarised(trials: pd.DataFrame) -> dict[str, Summary]:
     """Case id to what its trials came to; `trials` has the columns of `TRIALS`."""
     found = {}
     frame = trials.assign(
-        rank=trials["outcome"].map(_RANKS).astype(int),
+        rank=trials["outcome"].map(RANKS).astype(int),
         reliance=np.where(trials["margin"] > 0, trials["value"] / trials["margin"], np.nan),
     )
     frame["reliance_se"] = np.where(frame["margin"] > 0, frame["error"] / frame["margin"], np.nan)

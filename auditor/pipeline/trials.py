@@ -62,6 +62,8 @@ Course: TypeAlias = Generator[Sequence[Job], F64, "Examined"]
 """Yields images to be made, [height, width, channels] each; is sent logits [images, classes]."""
 
 
+RANKS: Mapping[Outcome, int] = {"untestable": 0, "unsupported": 1, "probable": 2, "confirmed": 3}
+
 _INSIDE, _ON = 0.7, 0.25
 """Shares of subject around a cue from which it lies inside of the subject, and on it."""
 
@@ -273,7 +275,11 @@ class _Case:
                 siblings, most = len(above.cues), self.bench.thresholds.looks[0]
             else:
                 siblings, most = len(above.cues) * tests, self.bench.thresholds.donors
-            trials += yield from self.tested(image, cues, original, siblings, most)
+            singles = yield from self.tested(image, cues, original, siblings, most)
+            if above.name in found:
+                together = max(RANKS[t.outcome] for t in trials if t.cue == above.name)
+                singles = [_at_most(trial, together) for trial in singles]
+            trials += singles
         if not suspect.wrong and any(t.outcome in ("confirmed", "probable") for t in trials):
             trials = yield from self.without_subject(image, trials)
         return Examined(suspect, tuple(trials), tuple(self.rows))
@@ -549,6 +555,14 @@ class _Case:
                     tuple(values.tolist()),
                 )
             )
+
+
+def _at_most(trial: Trial, rank: int) -> Trial:
+    """A cue by itself is not surer than all of its set together, which was tested first."""
+    if RANKS[trial.outcome] <= rank:
+        return trial
+    told = f"{trial.told}; no more than its set was found to be"
+    return replace(trial, outcome="probable", told=told)
 
 
 def union(image: Stocked, cues: Sequence[str]) -> Mask:
