@@ -18,6 +18,10 @@ _COLLECTED = {
     "presence_collect": "What to collect, so that label and a cue's presence are independent",
     "training_collect": "What to collect for training, at constant class size",
 }
+_ALWAYS = frozenset(
+    {"verdict", "accuracy", "effect", "spurious_error", "wrong_reason", "attention"}
+)
+"""Kinds of findings that are shown whatever they say."""
 _MOST_GROUPS = 12
 _MOST_CASES = 10
 _MOST_CELLS = 12
@@ -25,12 +29,13 @@ _MOST_CELLS = 12
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="Also what is without remark.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and findings as JSON.")
-def show(run: Path, as_json: bool) -> None:
+def show(run: Path, everything: bool, as_json: bool) -> None:
     """Show the findings of a finished RUN.
 
     \b
-    auditor show runs/first
+    auditor show runs/first --all
     auditor show runs/first --json | jq '.findings[].text'
     """
     opened = open_run(run)
@@ -38,11 +43,14 @@ def show(run: Path, as_json: bool) -> None:
         content = {"run": str(run), "counts": opened.info["counts"], "findings": opened.findings}
         click.echo(json_text(content))
     else:
-        print_summary(opened)
+        print_summary(opened, everything)
 
 
-def print_summary(run: Run) -> None:
-    """Print findings, groups and the queue for a person."""
+def print_summary(run: Run, everything: bool = False) -> None:
+    """Print findings, groups, flagged errors and the queue for a person.
+
+    Of what is without remark only the kinds in `_ALWAYS`, unless `everything` is asked for.
+    """
     counts, layer = run.info["counts"], run.info["layer"]
     click.secho(f"\n{printable(str(run.path))}", bold=True)
     click.echo(
@@ -51,9 +59,19 @@ def print_summary(run: Run) -> None:
         f"({layer['grid'][0]}×{layer['grid'][1]})"
     )
     click.secho("\nFindings", bold=True)
-    for finding in run.findings:
+    shown = [
+        finding
+        for finding in run.findings
+        if everything or finding["severity"] != "info" or finding["kind"] in _ALWAYS
+    ]
+    for finding in shown:
         mark, colour = _MARKS[finding["severity"]]
         click.echo(click.style(f" {mark} ", fg=colour, bold=True) + wrapped(finding["text"]))
+    if len(shown) < len(run.findings):
+        click.echo(
+            f"   and {len(run.findings) - len(shown)} findings without remark: "
+            f"auditor show {printable(str(run.path))} --all"
+        )
     attributes = run.info["attributes"]
     for by in [["label", name] for name in attributes] or [["label"]]:
         _print_groups(run, by)
