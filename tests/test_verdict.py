@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from auditor.findings import Finding, Material, Shift, with_verdict
-from auditor.findings.verdict import harms
+from auditor.findings.harm import harms
 from auditor.thresholds import THRESHOLDS
 
 GATES = [Finding("gate_chance", "info", "passed"), Finding("gate_classes", "info", "passed")]

@@ -100,8 +100,8 @@ def _reading(skewed: Run, comparison: Comparison) -> str:
         f"{worst['accuracy_a']:.1%}. The second is right on {paired.accuracy_b:.1%}{few}; on "
         f"{worst['accuracy_b']:.1%} of that group, and on {cost['accuracy_b']:.1%} of "
         f"{losing} instead of {cost['accuracy_a']:.1%}, where the cue had helped. "
-        f"{_maps(skewed)} What the cue truly does is measured by drawing the same scenes again "
-        "with the cue swapped: auditor study, docs/study.md."
+        f"{_maps(skewed)} {_evidence(skewed)} What the cue truly does is measured by drawing the "
+        "same scenes again with the cue swapped: auditor study, docs/study.md."
     )
 
 
@@ -117,7 +117,23 @@ def _maps(run: Run) -> str:
         )
     return (
         f"The first one's maps do not give the reason away: {counted} than regions of other images "
-        "would explain, about as many as by chance. A cue that maps do not show may still decide."
+        "would explain, about as many as by chance."
+    )
+
+
+def _evidence(run: Run) -> str:
+    """What exchanging face and hair for those of other images showed."""
+    verdict = run.info["verdict"]
+    cases = run.read_cases(["correct", "evidence", "passes"])
+    errors = cases[(cases["correct"] == False) & cases["passes"].notna()]  # noqa: E712 - nulls
+    confirmed = int((errors["evidence"] == "confirmed").sum())
+    if verdict["level"] < 3:
+        return "Exchanging face and hair did not show that it relies on them."
+    return (
+        "Changing the pixels does: with face and hair exchanged for those of images drawn the "
+        f"other way, {confirmed} of {len(errors)} errors come right, and over all images they move "
+        f"the decision by {abs(verdict['effect']):.2f} logits on average (verdict: level "
+        f"{verdict['level']} of 4)."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,50 +17,25 @@ from threadpoolctl import threadpool_limits
 
 from auditor.cam import inspected
 from auditor.evidence import (
-    CueSet,
-    DonorPool,
     InterventionRow,
     Pair,
     estimate_donors,
     learn_splicing,
-    near,
-    shape_of,
-    steadiest,
 )
-from auditor.evidence.donors import generator
-from auditor.groups import cluster_numbers
 from auditor.models import Classifier
+from auditor.pipeline.bench import Bench, Suspect
 from auditor.pipeline.computing import Progress, Work, out_of_memory
+from auditor.pipeline.course import Course, Job, examine, pilot
+from auditor.pipeline.lending import bench_of
 from auditor.pipeline.stock import Stock
-from auditor.pipeline.trials import (
-    Bench,
-    Course,
-    Examined,
-    Job,
-    Lenders,
-    Recorded,
-    Suspect,
-    Trial,
-    union,
-)
+from auditor.pipeline.trials import Examined, Recorded, Trial
 from auditor.store import Writer
-from auditor.thresholds import THRESHOLDS
-from auditor.types import SUBJECT
 
 CHUNK = 64
 """Cases that are tested side by side, and what a crash can lose."""
 
-LENDERS = 256
-"""Images that may donate for one cue set, over all groups; at least `_FEWEST` a group."""
 PILOTS = 64
 """Cases of each stratum from which splicing is learnt, at most."""
-_FEWEST = 4
-_SAMPLED = 48  # images that anchors are chosen on
-_RING = 3.0  # pixels around a cue in which subject is looked for
-
-LENDING = frozenset({"ok", "absent", "below_resolution"})
-"""Statuses of a cue's region with which its image may lend it, or the lack of it."""
-
 INTERVENTIONS = pa.schema(
     [
         ("case", pa.string()),
@@ -117,45 +92,8 @@ class Interventions:
         `cases` needs `id`, `label`, `predicted`, `contrast`, `status.<cue>`, `attribute.<name>`,
         `testable` and `chosen`, and `cluster` if there is one.
         """
-        sets = work.sets
-        lenders = {
-            (cues.name, attribute): _lenders(work, cases, cues, attribute, seed)
-            for cues in sets
-            for attribute in cues.attributes
-        }
         rows = np.flatnonzero(cases["chosen"])
-        some = _some(cases["testable"].to_numpy(dtype=bool), seed) if len(rows) else []
-        images = [stock[int(work.positions[row])] for row in some]
-        anchors, among = {}, {}
-        for cues in sets:
-            shapes = {
-                cue: [shape_of(image.regions[cue]) for image in images] for cue in cues.family
-            }
-            anchor = steadiest(shapes) if len(cues.family) > 1 else None
-            if anchor is not None:
-                anchors[cues.name] = anchor
-            around = []
-            for image in images:
-                region = union(image, cues.regions)
-                ring = near(region, _RING) & ~region
-                if ring.any():
-                    around.append(float(image.regions[SUBJECT][ring].mean()))
-            if around:
-                among[cues.name] = float(np.median(around))
-        size, grid = work.classifier.input_size, work.layer.grid
-        bench = Bench(
-            stock,
-            sets,
-            {},
-            anchors,
-            among,
-            work.dataset.roles.rest,
-            (size[0] / grid[0], size[1] / grid[1]),
-            seed,
-            THRESHOLDS,
-        )
-        if len(rows):
-            bench = replace(bench, lenders=_alike(bench, lenders, work.settings.threads))
+        bench = bench_of(work, stock, cases, seed)
         classes = work.classifier.classes
         numbers = {name: number for number, name in enumerate(classes)}
         told = cases.iloc[rows]
@@ -203,7 +141,7 @@ class Interventions:
                     progress(before + finished, len(self.suspects))
 
                 courses = [
-                    bench.examine(suspect, recorded.get(suspect.case, Recorded()))
+                    examine(bench, suspect, recorded.get(suspect.case, Recorded()))
                     for suspect in chunks[number]
                 ]
                 examined = drive(courses, self.work.classifier, settings.batch_size, pool, told)
@@ -219,7 +157,7 @@ class Interventions:
         if table is None:
             rows = []
             for start in range(0, len(pilots), CHUNK):
-                courses = [self.bench.pilot(suspect) for suspect in pilots[start : start + CHUNK]]
+                courses = [pilot(self.bench, suspect) for suspect in pilots[start : start + CHUNK]]
                 settings = self.work.settings
                 rows += drive(
                     courses, self.work.classifier, settings.batch_size, pool, lambda _: None
@@ -345,53 +283,3 @@ def _trial(case: str, trial: Trial, passes: int) -> dict[str, Any]:
         "without_cue": trial.without_cue,
         "passes": passes,
     }
-
-
-def _lenders(work: Work, cases: pd.DataFrame, cues: CueSet, attribute: str, seed: int) -> Lenders:
-    labels = cases["label"].to_numpy(dtype=object)
-    column = cases[f"attribute.{attribute}"]
-    values = column.astype(object).where(column.notna() & (column != ""), None).to_numpy()
-    clusters = cluster_numbers(
-        cases["cluster"] if "cluster" in cases else pd.Series([None] * len(cases))
-    )
-    usable = cases["testable"].to_numpy(dtype=bool)
-    for cue in cues.regions:
-        usable = usable & cases[f"status.{cue}"].isin(LENDING).to_numpy()
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    shuffled = generator(seed, "", "lenders").permutation(len(cases))
-    for row in shuffled:
-        if usable[row] and values[row] is not None:
-            groups[str(labels[row]), str(values[row])].append(int(row))
-    most = max(_FEWEST, LENDERS // max(1, len(groups)))
-    chosen = np.array(
-        sorted(row for members in groups.values() for row in members[:most]), dtype=np.intp
-    )
-    pool = DonorPool(
-        labels[chosen], values[chosen], np.ones(len(chosen), dtype=np.bool_), clusters[chosen]
-    )
-    ids = tuple(cases["id"].iloc[chosen])
-    return Lenders(pool, work.positions[chosen], ids, values, labels, clusters)
-
-
-def _alike(
-    bench: Bench, lenders: dict[tuple[str, str], Lenders], threads: int
-) -> dict[tuple[str, str], Lenders]:
-    """The lenders, with how each looks."""
-    sets = {cues.name: cues for cues in bench.sets}
-    found = {}
-    with ThreadPoolExecutor(threads, thread_name_prefix="auditor-lend") as pool:
-        for (name, attribute), some in lenders.items():
-
-            def look(position: int, cues: CueSet = sets[name]) -> NDArray[np.float64]:
-                return bench.looks(bench.stock[position], cues)
-
-            looks = list(pool.map(look, some.positions.tolist()))
-            pool_of = replace(some.pool, likeness=np.stack(looks)) if looks else some.pool
-            found[name, attribute] = replace(some, pool=pool_of)
-    return found
-
-
-def _some(testable: NDArray[np.bool_], seed: int) -> Iterator[int]:
-    rows = np.flatnonzero(testable)
-    drawn = generator(seed, "", "anchors").permutation(rows)[:_SAMPLED]
-    return iter(sorted(drawn.tolist()))
