@@ -68,6 +68,9 @@ class Thresholds:
     """Donor pairs after which the evidence is looked at."""
     spending: tuple[float, ...] = (0.25, 0.25, 0.5)
     """Shares of the level that the looks may spend; they sum to 1."""
+    controlled: float = 0.25
+    """Share of D that has to show against the case's own control, donors of the same value:
+    what splicing does on average says little of an image on which it does something else."""
     fill_flips: int = 3
     """Fills that have to turn the decision where there are no donors."""
     control_flips: float = 1.0

@@ -106,3 +106,15 @@ def test_untied_cues_are_tried_with_every_attribute() -> None:
     }
     assert names(cue_sets(("a", "b"), (), {}, "background")) == {"a": (), "b": ()}
     assert cue_sets((), ("x",), {}, "background") == ()
+
+
+def test_the_rest_is_not_tried_for_a_cast() -> None:
+    sets = cue_sets(("tag", "background"), ("lamp", "site"), {}, "background", "lamp")
+    assert names(sets) == {
+        "tag": ("lamp", "site"),
+        "background": ("site",),
+        "tone": ("lamp",),
+    }
+    assert sets[-1].regions == ()
+    tied = cue_sets(("background",), ("lamp",), {"background": "lamp"}, "background", "lamp")
+    assert names(tied) == {"background": ("lamp",), "tone": ("lamp",)}

@@ -428,3 +428,24 @@ def test_a_wrong_reason_outlasts_the_subject():
 @pytest.mark.parametrize("reason", REASONS)
 def test_what_cannot_be_tested_says_why(reason):
     assert untestable(reason) == ("untestable", REASONS[reason], True)
+
+
+def test_what_the_own_control_contradicts_is_not_confirmed() -> None:
+    # Of a margin of 4, either arm takes 5: splicing did it, not the cue.
+    found = estimate_donors(
+        two_classes(4.0),
+        two_classes([-1.0, -1.1, -0.9]),
+        two_classes([-1.0, -1.1, -0.9]),
+        Pair(0, 1),
+    )
+    assert found.contrast == pytest.approx(0)
+    assert found.own == pytest.approx(5)
+    blind = Splicing({"x": (0.0, 0.0)}, 0.0, 50.0, 0.01, 10.0)
+    adjusted = adjust(found, blind, "x")
+    assert adjusted.effect.value == pytest.approx(5)
+    decision = decide_by_donors(adjusted, 3, 1, **ERROR)
+    assert decision.outcome == "unsupported"
+    assert "only 0.00 of it against its own control" in decision.told
+    # Where the control keeps its margin, the same D stands.
+    kept = estimate_donors(two_classes(4.0), two_classes([4.0, 4.1, 3.9]), gone, Pair(0, 1))
+    assert decide_by_donors(adjust(kept, blind, "x"), 3, 1, **ERROR).outcome == "confirmed"

@@ -11,11 +11,15 @@ from PIL import Image
 
 import auditor
 from auditor.pipeline.finetuning import finetune
+from benchmarks.real_data.manifest import street_manifest, tomato_manifest
+from benchmarks.real_data.probe import border_places, features
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "weights" / "mobilenet_v2_coral_ptq.pt"
 PHOTOGRAPHS = 24
+CHANGED = 8  # cases whose pixels are changed
+STREET_ATTRIBUTES = ["bare_skin", "hair_shown", "has_bag", "has_boots"]
 
 pytestmark = [
     pytest.mark.real,
@@ -25,9 +29,17 @@ pytestmark = [
 ]
 
 
-def _slice(folder: Path, data: str, size: str, columns: str, regions: str) -> pd.DataFrame:
-    """Write a manifest of some test photographs, and the two configurations over it."""
-    labels = pd.read_csv(DATA / data / "labels.csv")
+def _labels(data: str) -> pd.DataFrame:
+    return pd.read_csv(DATA / data / "labels.csv")
+
+
+def _slice(
+    folder: Path, data: str, labels: pd.DataFrame, size: str, attributes: str, roles: str
+) -> pd.DataFrame:
+    """Write a manifest of some test photographs, and the two configurations over it.
+
+    `attributes` goes on in `[dataset]`, down to `[dataset.columns]`.
+    """
     of_class = labels[labels["split"] == "test"].groupby("label", sort=True)
     chosen = of_class.head(PHOTOGRAPHS // of_class.ngroups).reset_index(drop=True)
     chosen.to_csv(folder / "slice.csv", index=False)
@@ -40,7 +52,7 @@ def _slice(folder: Path, data: str, size: str, columns: str, regions: str) -> pd
         encoding="utf-8",
     )
     (folder / "audit.toml").write_text(
-        f'{dataset}\n[dataset.columns]\n{columns}\n\n{regions}\n[model]\ncheckpoint = "slice.pt"\n',
+        f'{dataset}{attributes}\n\n{roles}\n[model]\ncheckpoint = "slice.pt"\n',
         encoding="utf-8",
     )
     return chosen
@@ -55,6 +67,7 @@ def _audited(folder: Path) -> auditor.Run:
         auditor.open_dataset(config),
         folder / "run",
         config=config,
+        settings=auditor.Settings(evidence=CHANGED),
     )
 
 
@@ -64,8 +77,9 @@ def tomato(tmp_path_factory) -> tuple[pd.DataFrame, auditor.Run]:
     chosen = _slice(
         folder,
         "plantvillage_tomato",
+        _labels("plantvillage_tomato"),
         "[224, 224]",
-        '"region.leaf" = "leaf_mask"',
+        '[dataset.columns]\n"region.leaf" = "leaf_mask"',
         '[regions]\nsubject = ["leaf"]\nrest = "background"\ncues = ["background"]\n',
     )
     return chosen, _audited(folder)
@@ -74,10 +88,12 @@ def tomato(tmp_path_factory) -> tuple[pd.DataFrame, auditor.Run]:
 @pytest.fixture(scope="module")
 def street(tmp_path_factory) -> tuple[pd.DataFrame, auditor.Run]:
     folder = tmp_path_factory.mktemp("street")
-    # The regions of the whole audit, so that its configuration is tested along.
+    # Regions and donors of the whole audit, so that its configuration is tested along.
     whole = (ROOT / "benchmarks" / "real_data" / "street_audit.toml").read_text(encoding="utf-8")
-    regions = whole[whole.index("[regions]") : whole.index("[model]")]
-    chosen = _slice(folder, "ccp_fashion", "[384, 256]", 'regions = "labelmap"', regions)
+    roles = whole[whole.index("[regions]") : whole.index("[model]")]
+    labels = street_manifest(_labels("ccp_fashion"))
+    attributes = f'attributes = {STREET_ATTRIBUTES}\n[dataset.columns]\nregions = "labelmap"'
+    chosen = _slice(folder, "ccp_fashion", labels, "[384, 256]", attributes, roles)
     return chosen, _audited(folder)
 
 
@@ -109,8 +125,8 @@ def test_every_photograph_gets_a_case_and_maps(tomato, street):
         assert np.isfinite(run.maps).all()
         assert run.info["counts"]["judged"] == PHOTOGRAPHS
         assert run.info["layer"]["verified"]
-        grade = next(f["text"] for f in run.findings if f["kind"] == "grade")
-        assert grade.startswith("Evidence grade C")
+        assert run.info["verdict"]["level"] in range(5)
+        assert run.cases["reason"].notna().sum() == CHANGED
 
 
 def test_masses_of_all_regions_sum_to_one(tomato, street):
@@ -173,3 +189,56 @@ def test_photographs_higher_than_wide_keep_height_and_width_apart(street):
             assert (shoes @ heights) / shoes.sum() > grid[0] / 2
             shod += 1
     assert shod > PHOTOGRAPHS / 2
+
+
+def test_a_background_around_every_leaf_has_no_place_to_be_filled(tomato):
+    run = tomato[1]
+    tested = run.cases[run.cases["reason"].notna()]
+    assert (tested["evidence"] == "untestable").all()
+    assert run.info["verdict"]["level"] == 0
+    assert run.info["verdict"]["grade"] == "C"
+    assert set(run.interventions["arm"]) == {"original"}
+
+
+def test_donors_have_the_value_of_their_arm_and_the_original_its_margin(street):
+    run = street[1]
+    cases, made = run.cases.set_index("id"), run.interventions
+    assert set(made["arm"]) >= {"original", "same", "opposite"}
+    classes = run.info["model"]["classes"]
+    for row in made[made["arm"] == "original"].itertuples():
+        case = cases.loc[row.case]
+        pair = classes.index(case["predicted"]), classes.index(case["contrast"])
+        margin = row.logits[pair[0]] - row.logits[pair[1]]
+        assert margin == pytest.approx(case["margin"], abs=1e-3)
+    lent = made[made["arm"].isin(["same", "opposite"])]
+    for row in lent.itertuples():
+        assert row.donor != row.case
+        values = cases.loc[[row.case, row.donor], f"attribute.{row.attribute}"]
+        assert (values.iloc[0] == values.iloc[1]) == (row.arm == "same")
+
+
+def test_attributes_are_cut_at_the_median_of_the_test_photographs():
+    labels = _labels("ccp_fashion")
+    street = street_manifest(labels)
+    test = street[street["split"] == "test"]
+    for name, share in (("bare_skin", "skin_fraction"), ("hair_shown", "hair_fraction")):
+        little = test[test[name] == "little"][share]
+        assert little.max() < test[test[name] == "much"][share].min()
+        assert abs(len(little) - len(test) / 2) <= 2
+    assert (street["has_boots"] == labels["tags"].str.contains(r"\bboots\b")).all()
+    some = _labels("plantvillage_tomato").iloc[::23]
+    colours = tomato_manifest(some, DATA / "plantvillage_tomato")
+    assert set(colours["backdrop"]) == {"cool", "warm"}
+
+
+def test_the_probe_sees_corners_and_middles_of_sides():
+    rows, columns = border_places()
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {
+        (0, 0), (0, 128), (0, 255), (128, 0), (128, 255), (255, 0), (255, 128), (255, 255)
+    }  # fmt: skip
+    some = _labels("plantvillage_tomato").iloc[::160]
+    seen = features(some)
+    first = np.asarray(Image.open(DATA / "plantvillage_tomato" / some["image"].iloc[0]))
+    np.testing.assert_array_equal(seen["8 border pixels"][0, :3], first[0, 0])
+    assert seen["8 background pixels"].shape == (len(some), 24)
+    assert seen["mean and deviation, leaf"].shape == (len(some), 6)

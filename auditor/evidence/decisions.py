@@ -45,7 +45,8 @@ def decide_by_donors(
     `available` is the number of donor pairs that the case has, `sets` how many cue sets are
     tried on it: the level is divided among them (Bonferroni). Confirmed where the lower bound
     of D lies above m and the corrected logits decide the other way (for an error: for the
-    label); probable where it lies above `thresholds.share` of m. Best after `adjust`.
+    label); probable where it lies above `thresholds.share` of m; neither where less than
+    `thresholds.controlled` of D shows against the case's own control. Best after `adjust`.
     """
     effect = estimate.effect
     looks = Looks(thresholds.looks, thresholds.spending)
@@ -58,6 +59,9 @@ def decide_by_donors(
         f"D = {effect.value:.2f} of a margin of {effect.margin:.2f}, at least {lower:.2f} "
         f"(one-sided, level {level:.2g}, {estimate.pairs} donors an arm)"
     )
+    if lower > enough and estimate.contrast < thresholds.controlled * effect.value:
+        told = f"{figures}; but only {estimate.contrast:.2f} of it against its own control"
+        return Decision("unsupported", told, last)
     if lower > effect.margin and turned:
         return Decision("confirmed", f"{figures}; without it the decision is another", True)
     if effect.upper(thresholds.futile) < enough:

@@ -148,6 +148,11 @@ class DonorEstimate:
         """The class that comes first in the corrected logits; of equals the lowest."""
         return int(np.argmax(self.corrected))
 
+    @property
+    def contrast(self) -> float:
+        """mean m(same) - mean m(opposite): D by the case's own control alone."""
+        return float(margins(np.array(self.removed), self.pair)) - self.own
+
 
 def estimate_donors(original: Floats, same: Floats, opposite: Floats, pair: Pair) -> DonorEstimate:
     """From logits: `original` [classes], `same` and `opposite` [pairs, classes] of the arms.

@@ -44,7 +44,9 @@ def cue_sets(
     read either; where nothing is tied, all cues with a mask of their own (not `rest`) do. `tone`
     is the attribute that a colour cast over the whole image shows, if one is to be tested.
     """
-    tied = {cue: (donors[cue],) if cue in donors else tuple(attributes) for cue in cues}
+    # In another cast than its subject, the rest alone is no cast, and nothing to be tried.
+    untied = {cue: [a for a in attributes if cue != rest or a != tone] for cue in cues}
+    tied = {cue: (donors[cue],) if cue in donors else tuple(untied[cue]) for cue in cues}
     own = [cue for cue in cues if cue != rest]
     families: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     if donors:

@@ -153,8 +153,9 @@ def evidence_findings(cases: pd.DataFrame, grade: Grade) -> list[Finding]:
             Finding(
                 flag,
                 "notice" if confirmed + probable else "info",
-                f"Of {n} {told} whose pixels were changed, {confirmed} are confirmed ({means}) and "
-                f"{probable} probable (at least half the margin)"
+                f"Of {n} {told} whose pixels were changed, {confirmed} "
+                f"{'is' if confirmed == 1 else 'are'} confirmed ({means}) and {probable} probable "
+                "(at least half the margin)"
                 + (f": {cues}" if cues else "")
                 + "."
                 + (f" {untestable} more could not be tested." if untestable else ""),

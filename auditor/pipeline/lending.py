@@ -58,7 +58,8 @@ def bench_of(work: Work, stock: Stock, cases: pd.DataFrame, seed: int) -> Bench:
             ring = near(region, _RING) & ~region
             if ring.any():
                 around.append(float(image.regions[SUBJECT][ring].mean()))
-        if around:
+        # The rest lies around the subject, not on it.
+        if around and work.dataset.roles.rest not in cues.cues:
             among[cues.name] = float(np.median(around))
     size, grid = work.classifier.input_size, work.layer.grid
     bench = Bench(

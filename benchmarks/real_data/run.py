@@ -4,8 +4,8 @@
 
 Prints everything that docs/real-data.md states, and writes sheets of cases to look at by
 eye to build/real_data/, and docs/images/real-data-flagged.png, which holds no pixel of a
-photograph. Checkpoints that are there are used; the audits are run anew. Where the data is
-not there, it says so and does nothing.
+photograph. Checkpoints that are there are used; the audits are run anew, unless `--keep` is
+given and they are there. Where the data is not there, it says so and does nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import fisher_exact
 
 import auditor
 from auditor.configuration import Config
 from auditor.datasets import Dataset
-from auditor.groups import group_table
 from auditor.thresholds import THRESHOLDS
+from benchmarks.real_data.changed import changed_sheets
+from benchmarks.real_data.manifest import write_manifests
 from benchmarks.real_data.sheets import Audited, bare_sheet, photo_sheets
 
 HERE = Path(__file__).resolve().parent
@@ -34,23 +34,25 @@ BUILD = ROOT / "build" / "real_data"
 DATA = ROOT.parent / "shared" / "data"
 SETS = {"street": "ccp_fashion", "tomato": "plantvillage_tomato"}
 SHOWN = {"street": 8, "tomato": 4}  # cases of each in the figure of docs/real-data.md
+FLAGGED = ("confirmed", "probable", "attention")
+A_SHEET = 10  # cases whose changed images are drawn
 
 
-def main() -> int:
+def main(keep: bool) -> int:
     missing = [DATA / folder for folder in SETS.values() if not (DATA / folder).is_dir()]
     if missing:
         print(f"skipped: {missing[0]} is not there; docs/real-data.md names its source.")
         return 0
     BUILD.mkdir(parents=True, exist_ok=True)
     shown = []
-    for name, folder in SETS.items():
+    write_manifests(DATA, BUILD)
+    for name in SETS:
         print(f"\n## {name}")
-        audited = audit(name)
+        audited = audit(name, keep)
         print_statuses(audited)
         print_regions(audited)
-        if name == "street":
-            print_skin(audited, DATA / folder / "labels.csv")
         print_attention(audited)
+        print_interventions(name, audited)
         shown += [(audited, position) for position in draw(name, audited)[: SHOWN[name]]]
     figure = ROOT / "docs" / "images" / "real-data-flagged.png"
     bare_sheet(shown, figure)
@@ -58,13 +60,14 @@ def main() -> int:
     return 0
 
 
-def audit(name: str) -> Audited:
+def audit(name: str, keep: bool) -> Audited:
     """Train where there is no checkpoint, then audit with the commands that a user types."""
     checkpoint, run = BUILD / f"{name}.pt", BUILD / f"{name}_run"
     if not checkpoint.exists():
         call("finetune", HERE / f"{name}_train.toml", "--out", checkpoint)
-    shutil.rmtree(run, ignore_errors=True)  # the numbers are to come from this code
-    call("audit", HERE / f"{name}_audit.toml", "--out", run)
+    if not (keep and run.is_dir()):
+        shutil.rmtree(run, ignore_errors=True)  # the numbers are to come from this code
+        call("audit", HERE / f"{name}_audit.toml", "--out", run)
     config = auditor.read_config(HERE / f"{name}_audit.toml")
     audited = read(config, auditor.open_dataset(config), auditor.open_run(run))
     training = audited.run.info["model"]["training"]
@@ -103,59 +106,25 @@ def print_statuses(audited: Audited) -> None:
 def print_regions(audited: Audited) -> None:
     """Where the maps lie: means over errors and over correct cases, beside chance."""
     cases = audited.cases
-    labels: list[str | None] = [None]
-    if len(audited.dataset.labels) == 2:  # more would leave too few errors in each
-        labels += audited.dataset.labels
-    for label in labels:
-        of_label = cases if label is None else cases[cases["label"] == label]
-        print(f"\nMaps, {'all labels' if label is None else label}\n")
-        rows = []
-        for region in audited.dataset.roles.names[:-1]:  # neither set is padded
-            for right, told in ((False, "wrong"), (True, "right")):
-                group = of_label[of_label["correct"] == right].dropna(subset=f"mass.{region}")
-                means = [
-                    group[f"{measure}.{region}"].mean()
-                    for measure in ("mass", "margin_mass", "area", "lift")
-                ]
-                numbers = ("–" if np.isnan(mean) else f"{mean:.3f}" for mean in means)
-                rows.append((region, told, str(len(group)), *numbers))
-        print_table(("region", "cases", "n", "mass", "margin mass", "area", "lift"), rows)
-
-
-def print_skin(audited: Audited, labels: Path) -> None:
-    """Accuracy by label × bare skin, parted at the median of the test photographs."""
-    fraction = pd.read_csv(labels).set_index("image")["skin_fraction"]
-    cases = audited.cases[["id", "label", "correct"]].copy()
-    skin = cases["id"].map(fraction)
-    median = skin.median()
-    cases["bare skin"] = np.where(skin < median, "little", "much")
-    cases["correct"] = cases["correct"].astype(bool)
-    for label, of_label in cases.groupby("label"):
-        p = fisher_exact(pd.crosstab(of_label["bare skin"], of_label["correct"])).pvalue
-        print(f"\n{label}, little against much bare skin: p = {p:.3f} (Fisher, two-sided)")
-    print(f"\nAccuracy by label × bare skin (little: under {median:.4f} of the photograph)\n")
-    table = group_table(cases, ["label", "bare skin"])
-    print_table(
-        ("label", "bare skin", "right", "accuracy", "95 % interval", "precision"),
-        [
-            (
-                row.label,
-                row[2],
-                f"{row.correct}/{row.judged}",
-                f"{row.accuracy:.1%}",
-                f"{row.low:.1%}–{row.high:.1%}",
-                row.precision,
-            )
-            for row in table.itertuples()
-        ],
-    )
+    print("\nMaps\n")
+    rows = []
+    for region in audited.dataset.roles.names[:-1]:  # neither set is padded
+        for right, told in ((False, "wrong"), (True, "right")):
+            group = cases[cases["correct"] == right].dropna(subset=f"mass.{region}")
+            means = [
+                group[f"{measure}.{region}"].mean()
+                for measure in ("mass", "margin_mass", "area", "lift")
+            ]
+            numbers = ("–" if np.isnan(mean) else f"{mean:.3f}" for mean in means)
+            rows.append((region, told, str(len(group)), *numbers))
+    print_table(("region", "cases", "n", "mass", "margin mass", "area", "lift"), rows)
 
 
 def print_attention(audited: Audited) -> None:
     """What the attention test said, and what it would say of a map on the cue alone."""
     cases, cues = audited.cases, audited.dataset.roles.cues
     errors = np.flatnonzero(cases["correct"] == False)  # noqa: E712 - nulls
-    counts = cases["evidence"].iloc[errors].value_counts().to_dict()
+    counts = cases["map_evidence"].iloc[errors].value_counts().to_dict()
     print(f"\nThe attention test over {len(errors)} errors: {counts}\n")
     rows = []
     for cue in cues:
@@ -169,10 +138,86 @@ def print_attention(audited: Audited) -> None:
                 f"{p.median():.3f}" if len(p) else "–",
                 f"{p.min():.3f}" if len(p) else "–",
                 str(int(testable.sum())),
-                str(int((measured["cue"] == cue).sum())),
+                str(int((measured["map_cue"] == cue).sum())),
             )
         )
     print_table(("cue", "measured", "median p", "least p", "testable", "queued"), rows)
+
+
+def print_interventions(name: str, audited: Audited) -> None:
+    """What came of changing the pixels, cue by cue, and sheets of the changed images."""
+    cases, made = audited.cases, audited.run.interventions
+    tested = cases[cases["id"].isin(made["case"])]
+    print(f"\nInterventions: {len(made)} images classified for {len(tested)} cases\n")
+    rows = []
+    for cue in audited.dataset.roles.cues:
+        for right, told in ((False, "wrong"), (True, "right")):
+            group = tested[tested["correct"].astype(bool) == right]
+            reliance = group[f"reliance.{cue}"].dropna()
+            found = group[group["cue"] == cue]["evidence"].value_counts()
+            of_cue = made[(made["cue"] == cue) & made["case"].isin(group["id"])]
+            rows.append(
+                (
+                    cue,
+                    told,
+                    str(len(group)),
+                    str(of_cue.loc[of_cue["arm"] == "opposite", "case"].nunique()),
+                    str(of_cue.loc[of_cue["arm"] == "fill", "case"].nunique()),
+                    f"{reliance.median():.2f}" if len(reliance) else "–",
+                    f"{reliance.quantile(0.9):.2f}" if len(reliance) else "–",
+                    *(str(found.get(kind, 0)) for kind in ("confirmed", "probable")),
+                )
+            )
+    print_table(
+        (
+            "cue",
+            "cases",
+            "chosen",
+            "by donors",
+            "by fills",
+            "median ρ",
+            "9 of 10 under",
+            "confirmed",
+            "probable",
+        ),
+        rows,
+    )
+    reasons = tested.loc[tested["evidence"] == "untestable", "reason"].value_counts()
+    for reason, count in reasons.items():
+        print(f"- untestable, {count}: {reason}")
+    flagged = tested[tested["evidence"].isin(FLAGGED)]
+    print_arms(audited, flagged)
+    shown = np.flatnonzero(cases["id"].isin(flagged["id"]))
+    errors = np.flatnonzero(cases["correct"] == False)  # noqa: E712 - nulls
+    shown = list(dict.fromkeys([*shown.tolist(), *errors.tolist()]))[:A_SHEET]
+    for path in changed_sheets(audited, shown, BUILD / f"{name}_changed"):
+        print(f"Wrote {path.relative_to(ROOT)}")
+
+
+def print_arms(audited: Audited, flagged: pd.DataFrame) -> None:
+    """The margin of flagged cases as they are, and with the cue of donors of either value."""
+    made, classes = audited.run.interventions, audited.run.info["model"]["classes"]
+    print("\nFlagged: the mean margin, and how far it is spread over donors\n")
+    rows = []
+    for case in flagged.itertuples():
+        first, second = classes.index(case.predicted), classes.index(case.contrast)
+        of_case = made[(made["case"] == case.id) & (made["cue"] == case.cue)]
+        told = []
+        for arm in ("same", "opposite"):
+            logits = of_case.loc[of_case["arm"] == arm, "logits"]
+            margins = np.array([values[first] - values[second] for values in logits])
+            told.append(f"{margins.mean():.1f} ± {margins.std():.1f}" if len(margins) else "–")
+        rows.append(
+            (
+                Path(case.id).stem,
+                f"{case.label} → {case.predicted}",
+                str(case.cue),
+                str(case.evidence),
+                f"{case.margin:.1f}",
+                *told,
+            )
+        )
+    print_table(("case", "label → predicted", "cue", "evidence", "as it is", "same", "other"), rows)
 
 
 def draw(name: str, audited: Audited) -> list[int]:
@@ -182,7 +227,7 @@ def draw(name: str, audited: Audited) -> list[int]:
     cases = audited.cases
     errors = np.flatnonzero(cases["correct"] == False)  # noqa: E712 - nulls
     by_excess = sorted(errors.tolist(), key=lambda position: -audited.most_excess(position)[1])
-    flagged = [p for p in by_excess if cases["evidence"].iat[p] == "attention"]
+    flagged = [p for p in by_excess if cases["evidence"].iat[p] in FLAGGED]
     others = [p for p in by_excess if p not in flagged]
     print(f"\n{len(flagged)} flagged errors, {len(others)} others, most excess on a cue first\n")
     for kind, positions in (("flagged", flagged), ("unflagged", others)):
@@ -201,4 +246,4 @@ def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("--keep" in sys.argv[1:]))

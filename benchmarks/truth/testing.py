@@ -76,7 +76,8 @@ def write_configuration(path: Path, cell: Cell, manifest: Path, checkpoint: Path
     cues = grid.REGIONS[cell.cue]
     named = [*SUBJECT, *(cue for cue in cues if cue != "background")]
     model = f'factory = "benchmarks.truth.networks:{cell.network}"\n' if cell.net.factory else ""
-    donors = ", ".join(f"{cue} = {json.dumps(ATTRIBUTE)}" for cue in cues)
+    tied = cues if cell.cue != "cast" else ()
+    donors = ", ".join(f"{cue} = {json.dumps(ATTRIBUTE)}" for cue in tied)
     tone = f"tone = {json.dumps(ATTRIBUTE)}\n" if cell.cue == "cast" else ""
     index = "\n".join(f"{REGIONS[name]} = {json.dumps(name)}" for name in named)
     path.write_text(
