@@ -432,12 +432,8 @@ def test_what_cannot_be_tested_says_why(reason):
 
 def test_what_the_own_control_contradicts_is_not_confirmed() -> None:
     # Of a margin of 4, either arm takes 5: splicing did it, not the cue.
-    found = estimate_donors(
-        two_classes(4.0),
-        two_classes([-1.0, -1.1, -0.9]),
-        two_classes([-1.0, -1.1, -0.9]),
-        Pair(0, 1),
-    )
+    gone = two_classes([-1.0, -1.1, -0.9])
+    found = estimate_donors(two_classes(4.0), gone, gone, Pair(0, 1))
     assert found.contrast == pytest.approx(0)
     assert found.own == pytest.approx(5)
     blind = Splicing({"x": (0.0, 0.0)}, 0.0, 50.0, 0.01, 10.0)
