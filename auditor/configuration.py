@@ -172,7 +172,7 @@ class _Reader:
         for required in ("dataset", "model"):
             if required not in document:
                 raise self.error(f"[{required}]", "is missing", f"add a [{required}] table")
-        return Config(
+        config = Config(
             path=self.path,
             sha256=sha256,
             dataset=self.dataset(self.table(document, "dataset")),
@@ -182,6 +182,25 @@ class _Reader:
             evidence=self.evidence(self.table(document, "evidence")),
             finetune=self.finetune(self.table(document, "finetune")),
         )
+        self.refuse_loose_ties(config)
+        return config
+
+    def refuse_loose_ties(self, config: Config) -> None:
+        """Cues and attributes that `evidence` ties have to be named elsewhere."""
+        cues, attributes = config.regions.cues, config.dataset.attributes
+        ties = [(f"evidence.donors.{cue}", value) for cue, value in config.evidence.donors.items()]
+        if config.evidence.tone is not None:
+            ties.append(("evidence.tone", config.evidence.tone))
+        for cue in config.evidence.donors:
+            if cue not in cues:
+                known = ", ".join(cues) or "which is empty"
+                raise self.error(
+                    f"evidence.donors.{cue}", "is no cue", f"name one of regions.cues ({known})"
+                )
+        for key, value in ties:
+            if value not in attributes:
+                known = ", ".join(attributes) or "which is empty"
+                raise self.error(key, f"is {value!r}", f"name one of dataset.attributes ({known})")
 
     # -- tables ---------------------------------------------------------------------------
 

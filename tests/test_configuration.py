@@ -506,3 +506,19 @@ def test_preprocessing_replaces_only_what_is_given(read, lines, changes):
 def test_mean_and_std_of_different_lengths(read):
     with pytest.raises(ConfigurationError, match=r"mean is \[0\.5\] and std \[0\.4, 0\.5, 0\.6\]"):
         over(read, "mean = [0.5]")
+
+
+@pytest.mark.parametrize(
+    ("tie", "told"),
+    [
+        ('donors = { hat = "gender" }', r"evidence.donors.hat is no cue; .*\(face, hair\)"),
+        ('donors = { face = "age" }', r"evidence.donors.face is 'age'; .*\(gender\)"),
+        ('tone = "lamp"', r"evidence.tone is 'lamp'; .*\(gender\)"),
+    ],
+)
+def test_ties_to_what_is_not_named_are_refused(
+    read: Callable[[str], Config], tie: str, told: str
+) -> None:
+    text = FULL.replace('donors = { face = "gender", hair = "gender" }', tie)
+    with pytest.raises(ConfigurationError, match=told):
+        read(text)

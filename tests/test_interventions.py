@@ -227,6 +227,21 @@ def test_a_cue_that_covers_the_subject_is_untestable(tmp_path: Path) -> None:
     assert set(run.cases["evidence"].dropna()) <= {"untestable"}
 
 
+def test_without_a_subject_beside_the_cue_nothing_is_tested(tmp_path: Path) -> None:
+    path = write(tmp_path, pairs(10, 5))
+    # The cue's mask is drawn over the subject as well: cues come first, so no subject is left.
+    for file in tmp_path.glob("*.cue.png"):
+        thing = np.asarray(Image.open(file.with_name(file.name.replace("cue", "thing"))))
+        Image.fromarray(np.asarray(Image.open(file)) | thing).save(file)
+    run = auditor.audit(classifier(), opened(path), tmp_path / "run")
+    tested = run.cases[run.cases["passes"].notna()]
+    assert len(tested) == 30
+    assert (tested["evidence"] == "untestable").all()
+    assert tested["reason"].str.contains("nothing of the subject lies beside the cue").all()
+    (told,) = [f for f in run.findings if f["kind"] == "spurious_error"]
+    assert "it is covered, or not annotated (10)" in told["text"]
+
+
 def test_zero_is_none_and_a_number_is_a_cap(skewed: Path, tmp_path: Path) -> None:
     none = auditor.audit(
         classifier(), opened(skewed), tmp_path / "none", settings=auditor.Settings(evidence=0)

@@ -29,7 +29,7 @@ def cases(caused: int = 40, other: int = 5, right: int = 60) -> pd.DataFrame:
     frame["cue"] = frame["flag"].map({"spurious_error": "hair"})
     frame["passes"] = np.where(frame["correct"], np.nan, 7.0)
     frame["stratum"] = np.where(frame["correct"], "rest", "error")
-    return frame.assign(margin=2.0)
+    return frame.assign(margin=2.0, reason="why")
 
 
 def shift(frame: pd.DataFrame, effect: float, attribute: str | None = "gender") -> Shift:

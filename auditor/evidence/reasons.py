@@ -11,6 +11,7 @@ Reason = Literal[
     "no_region",
     "covers_subject",
     "covers_image",
+    "no_subject",
     "on_subject",
     "no_place",
     "unknown_value",
@@ -25,6 +26,7 @@ REASONS: Mapping[Reason, str] = {
     "no_region": "the image does not show the cue's region, and neither do donors",
     "covers_subject": "the cue's region covers the subject: too little of it would be left",
     "covers_image": "the cue's region covers the image: nothing is left to fill it from",
+    "no_subject": "nothing of the subject lies beside the cue: it is covered, or not annotated",
     "on_subject": "the cue lies on the subject in some images and is absent from others, so that "
     "exchanging it changes the subject too, and no control takes that out",
     "no_place": "the cue's region fits nowhere else in the image, so a fill has no control",

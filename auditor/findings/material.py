@@ -68,8 +68,8 @@ class Material:
     """Everything that `conclude` looks at.
 
     `cases` needs `label`, `predicted`, `correct`, `status`, `margin`, `flag`, `cue`, `evidence`,
-    `map_evidence`, `map_cue`, `passes`, `stratum`, `attribute.<name>`, and `status`, `mass`,
-    `area`, `best_p` and `margin_excess` of the subject and of each cue (`mass.<region>`);
+    `map_evidence`, `map_cue`, `passes`, `reason`, `stratum`, `attribute.<name>`, and `status`,
+    `mass`, `area`, `best_p` and `margin_excess` of the subject and of each cue (`mass.<region>`);
     `cluster`, if it has it, says which cases belong together. `classes` are the model's, in the
     order of its outputs.
     """

@@ -110,7 +110,8 @@ def effect_findings(
                     f"{thresholds.certain:g}."
                     if shown
                     else f"not shown to exceed {delta:.2f}, the size that matters; "
-                    f"{effect.detectable(thresholds.certain, delta):.2f} would have been."
+                    f"one of {effect.detectable(thresholds.certain, delta):.2f} would have been "
+                    "detected."
                 ),
                 value=effect.estimate,
                 low=low,
@@ -122,10 +123,8 @@ def effect_findings(
     return findings
 
 
-def evidence_findings(cases: pd.DataFrame, grade: Grade) -> list[Finding]:
+def evidence_findings(cases: pd.DataFrame) -> list[Finding]:
     """What the interventions say of errors and of correct cases, counted."""
-    if grade == "C":
-        return []
     findings = []
     wrong = (cases["correct"] == False).fillna(False).astype(bool)  # noqa: E712 - nulls
     tested = cases["passes"].notna()
@@ -144,7 +143,7 @@ def evidence_findings(cases: pd.DataFrame, grade: Grade) -> list[Finding]:
         by_cue = group.loc[group["flag"] == flag, "cue"].value_counts()
         cues = ", ".join(f"{cue} {count}" for cue, count in by_cue[by_cue > 0].items())
         means = (
-            "take the cue away and the label comes first"
+            "with the cue exchanged or filled, the label comes first"
             if flag == "spurious_error"
             else "decided by the cue, and still so without the subject"
         )
@@ -158,7 +157,7 @@ def evidence_findings(cases: pd.DataFrame, grade: Grade) -> list[Finding]:
                 "(at least half the margin)"
                 + (f": {cues}" if cues else "")
                 + "."
-                + (f" {untestable} more could not be tested." if untestable else ""),
+                + (_why(group[group["evidence"] == "untestable"]) if untestable else ""),
                 value=(confirmed + probable) / n if n else None,
                 low=interval[0] if interval else None,
                 high=interval[1] if interval else None,
@@ -194,7 +193,7 @@ def with_verdict(
     )
     delta = effect_that_matters(material.cases, thresholds)
     more = [
-        *evidence_findings(material.cases, grade),
+        *evidence_findings(material.cases),
         *effect_findings(effects, delta, thresholds),
     ]
     order = {"warning": 0, "notice": 1, "info": 2}
@@ -292,6 +291,12 @@ def grade_of(effects: Sequence[AverageEffect]) -> Grade:
     if not effects:
         return "C"
     return "A" if any(effect.attribute for effect in effects) else "B"
+
+
+def _why(untestable: pd.DataFrame) -> str:
+    reasons = untestable["reason"].value_counts()
+    told = "; ".join(f"{reason} ({count})" for reason, count in reasons.items() if count)
+    return f" {len(untestable)} more could not be tested: {told}."
 
 
 def _because(effect: AverageEffect) -> str:

@@ -89,6 +89,8 @@ class Bench:
     """By name of the cue set: the share of subject around it, 0..1, in the median image."""
     rest: str
     """What is not annotated. Where it is a cue too, it still takes the controls of others."""
+    subjects: bool
+    """Whether a subject is to be annotated at all."""
     cell: tuple[float, float]
     """Of the map, in pixels of the input."""
     seed: int

@@ -76,6 +76,9 @@ class _Case:
         suspect, sets = self.suspect, self.bench.sets
         image = self.bench.stock[suspect.position]
         original = yield from self.original(image)
+        if self.bench.subjects and not image.regions[SUBJECT].any():
+            hidden = [_untestable(cues.name, None, "no_subject") for cues in sets]
+            return Examined(suspect, tuple(hidden), tuple(self.rows))
         first = [cues for cues in sets if parent(cues, sets) is None]
         tests = sum(max(1, len(cues.attributes)) for cues in first)
         trials: list[Trial] = []

@@ -96,4 +96,6 @@ def decide(
         return Decided(None, None, "unsupported", None, None, tested.told)
     if tested is not None:
         return Decided(None, None, tested.evidence, None, None, tested.told)
-    return Decided(None, None, judgement.evidence if judgement else None, None, None, None)
+    untold = "the maps cannot tell, and the pixels were not changed"
+    evidence = judgement.evidence if judgement else None
+    return Decided(None, None, evidence, None, None, untold if evidence == "untestable" else None)

@@ -69,6 +69,7 @@ def bench_of(work: Work, stock: Stock, cases: pd.DataFrame, seed: int) -> Bench:
         anchors,
         among,
         work.dataset.roles.rest,
+        bool(work.dataset.roles.subject_names),
         (size[0] / grid[0], size[1] / grid[1]),
         seed,
         THRESHOLDS,

@@ -210,7 +210,7 @@ class Finish:
         work, roles = self.work, self.work.dataset.roles
         needed = (
             "label predicted correct status flag cue evidence map_evidence map_cue margin stratum "
-            "passes"
+            "passes reason"
         ).split()
         needed += [f"attribute.{name}" for name in work.attributes]
         needed += ["cluster"] * ("cluster" in work.schema.names)
