@@ -126,7 +126,7 @@ def test_every_photograph_gets_a_case_and_maps(tomato, street):
         assert run.info["counts"]["judged"] == PHOTOGRAPHS
         assert run.info["layer"]["verified"]
         assert run.info["verdict"]["level"] in range(5)
-        assert run.cases["reason"].notna().sum() == CHANGED
+        assert run.cases["passes"].notna().sum() == CHANGED
 
 
 def test_masses_of_all_regions_sum_to_one(tomato, street):
