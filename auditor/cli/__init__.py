@@ -59,8 +59,7 @@ def main() -> None:
         _refuse(f"{where}{error.strerror or error}. Give a path that can be read and written.")
     except (KeyboardInterrupt, click.Abort):
         click.echo(
-            "\nauditor: interrupted; what was finished is kept (an audit keeps every 256 cases and "
-            "every 64 that it changes, a "
+            "\nauditor: interrupted; what was finished is kept (an audit keeps every 256 cases, a "
             "training every epoch, a study every network), and the same command goes on from "
             "there.",
             err=True,
