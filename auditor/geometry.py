@@ -8,9 +8,10 @@ never resampled, and pooling to the map's cells is exact.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,21 @@ class Preprocess:
             raise ValueError(
                 f"mean has {len(self.mean)} values and std {len(self.std)}; give as many"
             )
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Preprocess:
+        """From what `dataclasses.asdict` gave, by way of JSON or not.
+
+        Raises `KeyError`, `TypeError` or `ValueError` for anything else.
+        """
+        resize, crop = (
+            (value[0], value[1]) if isinstance(value := fields[name], list | tuple) else value
+            for name in ("resize", "crop")
+        )
+        mean, std = tuple(fields["mean"]), tuple(fields["std"])
+        if fields["interpolation"] not in INTERPOLATIONS:
+            raise ValueError(f"interpolation is {fields['interpolation']!r}")
+        return cls(resize, crop, mean, std, fields["interpolation"], fields["pad"])
 
     @property
     def mode(self) -> str:

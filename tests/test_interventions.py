@@ -18,9 +18,11 @@ import pytest
 from PIL import Image
 
 import auditor
+from auditor.changes import Remaker
 from auditor.configuration import AuditConfig, Config, DatasetConfig, EvidenceConfig, ModelConfig
 from auditor.errors import AuditorError
 from auditor.pipeline import intervening
+from auditor.pipeline.intervening import predict
 from tests.colours import classifier, draw
 
 ROLES = auditor.RegionRoles(subject=("thing",), cues=("cue",), rest="background")
@@ -366,3 +368,24 @@ def test_a_colour_cast_is_tested_over_the_whole_image(tmp_path: Path) -> None:
     # The cast exchanged: the margin is turned, so D is about twice the margin.
     assert wrong["reliance.tone"].to_numpy() == pytest.approx(np.full(30, 2.0), abs=0.1)
     assert run.info["verdict"]["level"] == 4
+
+
+def remade_as_recorded(run: auditor.Run, dataset: auditor.Dataset) -> set[str]:
+    """Hold every image that a run's reader makes again against the logits that it got then."""
+    remaker, model = Remaker.of(run, dataset), classifier()
+    for row in run.interventions.to_dict("records"):
+        again = predict(model, remaker.made(row)[None])[0]
+        assert again.tolist() == pytest.approx(row["logits"].tolist()), row
+    return set(run.interventions["arm"])
+
+
+def test_changed_images_are_made_again_as_they_were(skewed: Path, tmp_path: Path) -> None:
+    dataset = opened(skewed)
+    run = auditor.audit(classifier(), dataset, tmp_path / "run")
+    assert remade_as_recorded(run, dataset) == {"original", "same", "opposite", "subject"}
+
+
+def test_filled_images_are_made_again_as_they_were(tmp_path: Path) -> None:
+    dataset = opened(write(tmp_path, pairs(40, 15), places=2), attributes=())
+    run = auditor.audit(classifier(), dataset, tmp_path / "run")
+    assert {"original", "fill", "control"} <= remade_as_recorded(run, dataset)

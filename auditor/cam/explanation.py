@@ -50,13 +50,22 @@ def explain(
         return _explained(run, to_logits(run.output), layer, labels, method)
 
 
+def compared(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The two classes of each margin, [batch] positions: the predicted one and its contrast.
+
+    `logits` is [batch, classes], NaN counting as least; the contrast is the label of an error, the
+    runner-up of a correct case.
+    """
+    scores = logits.nan_to_num(nan=-torch.inf)
+    predicted = scores.argmax(1)
+    runner_up = scores.scatter(1, predicted[:, None], -torch.inf).argmax(1)
+    return predicted, torch.where(predicted == labels, runner_up, labels)
+
+
 def _explained(
     run: Pass, logits: Tensor, layer: Layer, labels: Tensor, method: Method
 ) -> Explanation:
-    scores = logits.detach().nan_to_num(nan=-torch.inf)
-    predicted = scores.argmax(1)
-    runner_up = scores.scatter(1, predicted[:, None], -torch.inf).argmax(1)
-    contrast = torch.where(predicted == labels, runner_up, labels)
+    predicted, contrast = compared(logits.detach(), labels)
     activations = layer.spatial(run.leaf.detach())
     maps = [
         method(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from auditor.cam.leaf import forward, inspected, layer_named
+from auditor.cam.leaf import forward, inspected, layer_named, run_hooked
 from auditor.cam.methods import gradcam
 from auditor.errors import ModelError
 from auditor.types import Size
@@ -129,12 +129,7 @@ def _candidates(module: nn.Module, images: Tensor, wanted: str) -> Iterator[Laye
                 created.setdefault(id(output), type(part).__name__)
 
     hooks = [part.register_forward_hook(note) for part in names]
-    try:
-        with torch.no_grad():
-            module(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    run_hooked(module, images, hooks)
     seen: set[int] = set()
     kinds = {name: type(part).__name__ for part, name in names.items()}
     for name, output in reversed(events):

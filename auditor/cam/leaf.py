@@ -9,13 +9,14 @@ operation cannot change the activations that the map is made of. Gradients are t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from auditor.errors import ModelError
 
@@ -96,6 +97,16 @@ def forward(module: nn.Module, layer: str, images: Tensor) -> Pass:
             'not defined; name the block around it, or "auto".'
         )
     return Pass(output, leaves[0])
+
+
+def run_hooked(module: nn.Module, images: Tensor, hooks: Iterable[RemovableHandle]) -> None:
+    """Run a module for what its hooks see, without gradients; they are removed, come what may."""
+    try:
+        with torch.no_grad():
+            module(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def layer_named(module: nn.Module, layer: str) -> nn.Module:

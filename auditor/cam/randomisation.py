@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from auditor.cam.leaf import run_hooked
 from auditor.errors import ModelError
 
 STAGES = 5
@@ -110,12 +111,7 @@ def _started(module: nn.Module, images: Tensor) -> dict[str, int]:
         return note
 
     hooks = [part.register_forward_pre_hook(noting(name)) for name, part in module.named_modules()]
-    try:
-        with torch.no_grad():
-            module(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    run_hooked(module, images, hooks)
     return started
 
 

@@ -40,7 +40,7 @@ from auditor.evidence.estimates import (
     margins,
     welch,
 )
-from auditor.evidence.fills import BORDER, FILLS, Fill, harmonic
+from auditor.evidence.fills import BORDER, FILLS, Fill, Pixels, harmonic
 from auditor.evidence.reasons import REASONS, Reason, region_problem
 from auditor.evidence.rows import Arm, InterventionRow
 from auditor.evidence.sequential import Looks
@@ -80,6 +80,7 @@ __all__ = [
     "Outcome",
     "Pair",
     "Piece",
+    "Pixels",
     "Reason",
     "Shape",
     "Splicing",

@@ -17,7 +17,6 @@ Reason = Literal[
     "unknown_value",
     "one_value",
     "few_donors",
-    "no_attribute",
     "not_finite",
     "subject_not_removed",
 ]
@@ -33,7 +32,6 @@ REASONS: Mapping[Reason, str] = {
     "unknown_value": "the image's own value of the attribute is unknown",
     "one_value": "no image has another value of the attribute",
     "few_donors": "too few donors of either value have the same classes",
-    "no_attribute": "no attribute is tied to the cue",
     "not_finite": "the model's output on the changed image is not finite",
     "subject_not_removed": "the subject could not be removed, so nothing shows what is left",
 }

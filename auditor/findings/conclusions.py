@@ -14,7 +14,7 @@ from auditor.findings.association import (
     training_associations,
 )
 from auditor.findings.disparities import disparities
-from auditor.findings.finding import Finding, Severity, p_equation
+from auditor.findings.finding import Finding, Severity, by_severity, p_equation
 from auditor.findings.gates import gates
 from auditor.findings.intervals import written_interval
 from auditor.findings.lowest import intersections, worst_groups
@@ -50,8 +50,7 @@ def conclude(material: Material, thresholds: Thresholds = THRESHOLDS) -> list[Fi
         *mass_differences(cases, cues, attributes, seed, thresholds),
         *_unjudged(cases, cues),
     ]
-    order = {"warning": 0, "notice": 1, "info": 2}
-    return sorted(findings, key=lambda finding: order[finding.severity])
+    return by_severity(findings)
 
 
 def _layer(layer: Mapping[str, Any]) -> list[Finding]:

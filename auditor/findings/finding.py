@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -44,3 +44,11 @@ class Finding:
     def described(self) -> dict[str, Any]:
         """JSON-ready."""
         return {**asdict(self), "table": None if self.table is None else list(self.table)}
+
+
+_ORDER: Mapping[Severity, int] = {"warning": 0, "notice": 1, "info": 2}
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Warnings first, then notices; within each in the order given."""
+    return sorted(findings, key=lambda finding: _ORDER[finding.severity])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
+from auditor.findings.cells import annotated
 from auditor.groups import COUNTS_ONLY
 from auditor.statistics import lower_rate
 from auditor.thresholds import Thresholds
@@ -42,10 +43,10 @@ def harms(cases: pd.DataFrame, attributes: Sequence[str], thresholds: Thresholds
     right = judged["correct"].astype(bool)
     cells = []
     for attribute in attributes:
-        column = judged[f"attribute.{attribute}"]
+        column = annotated(judged[f"attribute.{attribute}"])
         for label, rows in judged.groupby("label", observed=True).groups.items():
             values = column.loc[rows]
-            known = values[values.notna() & (values != "")]
+            known = values[values.notna()]
             if known.nunique() < 2:
                 continue
             for value in sorted(known.unique(), key=str):

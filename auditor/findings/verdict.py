@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from auditor.findings.effects import AverageEffect, average_effects
-from auditor.findings.finding import Finding, Severity, p_equation
+from auditor.findings.finding import Finding, Severity, by_severity, p_equation
 from auditor.findings.harm import harms
 from auditor.findings.material import Material
 from auditor.statistics import wilson
@@ -52,22 +52,14 @@ class Verdict:
     low: float | None
     high: float | None
     n: int | None
-    threshold: float | None
+    threshold: float
     """The effect that matters, in logits."""
     cue: str | None = None
 
     def finding(self) -> Finding:
         """The verdict as the first of the findings."""
         return Finding(
-            "verdict",
-            _SEVERITY[self.level],
-            self.text,
-            value=float(self.level),
-            low=None,
-            high=None,
-            n=self.n,
-            threshold=None,
-            query=None,
+            "verdict", _SEVERITY[self.level], self.text, value=float(self.level), n=self.n
         )
 
     def described(self) -> dict[str, Any]:
@@ -191,14 +183,11 @@ def with_verdict(
         list(dict.fromkeys(associated)),
         thresholds,
     )
-    delta = effect_that_matters(material.cases, thresholds)
     more = [
         *evidence_findings(material.cases),
-        *effect_findings(effects, delta, thresholds),
+        *effect_findings(effects, reached.threshold, thresholds),
     ]
-    order = {"warning": 0, "notice": 1, "info": 2}
-    rest = sorted([*findings, *more], key=lambda finding: order[finding.severity])
-    return [reached.finding(), *rest], reached
+    return [reached.finding(), *by_severity([*findings, *more])], reached
 
 
 _ASSOCIATED = {
@@ -315,10 +304,10 @@ def _does(effect: AverageEffect) -> str:
 def _largest(effect: AverageEffect, delta: float, thresholds: Thresholds) -> str:
     low, high = _plain(effect)
     return (
-        f"the largest average effect is {effect.estimate:+.2f} logits ({effect.cue}; 95 % interval "
+        f"The largest average effect is {effect.estimate:+.2f} logits ({effect.cue}; 95 % interval "
         f"{low:+.2f} to {high:+.2f}), and one of "
         f"{effect.detectable(thresholds.certain, delta):.2f} would have been detected."
-    ).capitalize()
+    )
 
 
 def _plain(effect: AverageEffect) -> tuple[float, float]:

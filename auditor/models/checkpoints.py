@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import ModelError
-from auditor.geometry import INTERPOLATIONS, Preprocess
+from auditor.geometry import Preprocess
 
 VERSION = 1
 
@@ -140,17 +140,7 @@ def _own(path: Path, content: Mapping[str, Any]) -> Checkpoint:
             f"version {VERSION}. Update Auditor, or train the checkpoint again."
         )
     try:
-        fields = content["preprocess"]
-        preprocess = Preprocess(
-            resize=_tuple(fields["resize"]),
-            crop=_tuple(fields["crop"]),
-            mean=tuple(fields["mean"]),
-            std=tuple(fields["std"]),
-            interpolation=fields["interpolation"],
-            pad=fields["pad"],
-        )
-        if preprocess.interpolation not in INTERPOLATIONS:
-            raise ValueError(f"interpolation is {preprocess.interpolation!r}")
+        preprocess = Preprocess.read(content["preprocess"])
         state = dict(content["state_dict"])
         if not all(isinstance(value, Tensor) for value in state.values()):
             raise TypeError("its state_dict holds more than tensors")
@@ -167,10 +157,6 @@ def _own(path: Path, content: Mapping[str, Any]) -> Checkpoint:
             f"{path}: is a damaged Auditor checkpoint ({type(error).__name__}: {error}); "
             "train it again."
         ) from None
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _kind(value: object) -> str:

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from auditor.cam import Layer, inspected
+from auditor.cam.explanation import compared
 from auditor.cam.leaf import forward
 from auditor.cam.methods import Method
 from auditor.cam.randomisation import randomisable, stages_of
@@ -148,11 +149,8 @@ class _Sample:
                 self.classifier.logits(self.classifier.module(self._inputs(start, None))).cpu()
                 for start in range(0, len(self.pixels), self.batch_size)
             ]
-        scores = torch.cat(outputs).nan_to_num(nan=-torch.inf)
         truth = torch.from_numpy(labels.astype(np.int64))
-        predicted = scores.argmax(1)
-        runner_up = scores.scatter(1, predicted[:, None], -torch.inf).argmax(1)
-        contrast = torch.where(predicted == truth, runner_up, truth)
+        predicted, contrast = compared(torch.cat(outputs), truth)
         return replace(self, predicted=predicted, contrast=contrast)
 
     def maps(self, noise_seed: int | None = None) -> _Maps:

@@ -15,8 +15,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.changes import Stocked
+from auditor.changes.filling import controls_of, cue_region, filled, subject_region
 from auditor.evidence import (
-    BORDER,
     FILLS,
     REASONS,
     CueSet,
@@ -24,15 +25,13 @@ from auditor.evidence import (
     Effect,
     InterventionRow,
     Looks,
+    Pixels,
     Reason,
     adjust,
-    control_regions,
     decide_by_donors,
     decide_by_fills,
-    dilated,
     estimate_donors,
     estimate_fills,
-    generator,
     margin_of,
     near,
     parent,
@@ -43,12 +42,10 @@ from auditor.evidence import (
     toned,
 )
 from auditor.evidence.rows import Arm
-from auditor.pipeline.bench import ON, Bench, Lenders, Suspect, union
-from auditor.pipeline.stock import Stocked
+from auditor.pipeline.bench import Bench, Suspect
 from auditor.pipeline.trials import RANKS, Examined, Exchange, Recorded, Trial
 from auditor.types import SUBJECT, Mask
 
-Pixels: TypeAlias = NDArray[np.uint8]
 F64 = NDArray[np.float64]
 Job: TypeAlias = Callable[[], Pixels]
 Course: TypeAlias = Generator[Sequence[Job], F64, Examined]
@@ -140,11 +137,6 @@ class _Case:
                 return [by_fills]
         return trials
 
-    @property
-    def margin(self) -> float:
-        height, width = self.bench.stock[self.suspect.position].valid.shape
-        return margin_of((height, width))
-
     # -- donors -----------------------------------------------------------------------------
 
     def by_donors(
@@ -191,9 +183,9 @@ class _Case:
 
     def exchange(self, image: Stocked, cues: CueSet, attribute: str) -> Exchange | Reason:
         """The donors of the case, and how to put them in; or why there are none."""
-        bench, suspect = self.bench, self.suspect
+        bench, suspect, anchoring = self.bench, self.suspect, self.bench.anchoring
         lenders = bench.lenders[cues.name, attribute]
-        looks = bench.looks(image, cues)
+        looks = anchoring.looks(image, cues)
         drawn = lenders.draw(suspect, looks, bench.seed, f"{cues.name}\0{attribute}")
         if drawn.problem:
             return drawn.problem
@@ -201,34 +193,29 @@ class _Case:
 
             def in_tone(donor: int) -> Pixels:
                 lent = bench.stock[int(lenders.positions[donor])]
-                return toned(image.pixels, looks, bench.looks(lent, cues))
+                return toned(image.pixels, looks, anchoring.looks(lent, cues))
 
             return Exchange(cues.name, attribute, lenders, drawn, in_tone)
-        piece = bench.piece(image, cues)
-        shown = [
-            [self.shows(lenders, donor, cues) for donor in arm]
-            for arm in (drawn.same, drawn.opposite)
-        ]
-        if bench.among.get(cues.name, 0) >= ON and sum(shown[0]) != sum(shown[1]):
+        piece = anchoring.piece(image, cues)
+        same, opposite = (lenders.shown[arm] for arm in (drawn.same, drawn.opposite))
+        if anchoring.on_subject(cues) and same.sum() != opposite.sum():
             return "on_subject"
         if piece.region.any():
-            problem = region_problem(near(piece.region, self.margin), piece.subject, image.valid)
+            height, width = image.valid.shape
+            cleared = near(piece.region, margin_of((height, width)))
+            problem = region_problem(cleared, piece.subject, image.valid)
             if problem:
                 return problem
-        elif not any(shown[1]):
+        elif not opposite.any():
             return "no_region"
         # Cleared once, by whichever thread comes first.
         target = lru_cache(maxsize=1)(partial(prepare, piece))
 
         def spliced(donor: int) -> Pixels:
             lent = bench.stock[int(lenders.positions[donor])]
-            return splice(target(), bench.piece(lent, cues))
+            return splice(target(), anchoring.piece(lent, cues))
 
         return Exchange(cues.name, attribute, lenders, drawn, spliced)
-
-    def shows(self, lenders: Lenders, donor: int, cues: CueSet) -> bool:
-        image = self.bench.stock[int(lenders.positions[donor])]
-        return bool(union(image, cues.regions).any())
 
     def look(
         self, exchange: Exchange, have: int, wanted: int
@@ -254,19 +241,23 @@ class _Case:
         self, image: Stocked, cues: CueSet, original: F64, tests: int
     ) -> Generator[Sequence[Job], F64, Trial]:
         bench, suspect, thresholds = self.bench, self.suspect, self.bench.thresholds
-        region = union(image, cues.regions)
-        subject = image.regions[SUBJECT]
-        if region.any():
-            region = dilated(region, bench.cell) & image.valid
+        region = cue_region(image, cues, bench.cell)
         # No control takes out what a fill does to the subject, so most of it has to stay.
-        problem = region_problem(region, subject, image.valid, thresholds.fill_subject)
+        problem = region_problem(
+            region, image.regions[SUBJECT], image.valid, thresholds.fill_subject
+        )
         if problem:
             return _untestable(cues.name, None, problem)
-        rng = generator(bench.seed, suspect.case, cues.name, "fills")
-        every_cue = tuple(cue for other in bench.sets for cue in other.regions if cue != bench.rest)
-        # A control's own border would else be of the subject's colours, or of the cue's.
-        occupied = near(subject | union(image, every_cue), BORDER)
-        controls = control_regions(region, occupied, image.valid, thresholds.controls, rng)
+        controls = controls_of(
+            image,
+            region,
+            cues,
+            bench.sets,
+            bench.anchoring.rest,
+            thresholds.controls,
+            suspect.case,
+            bench.seed,
+        )
         if controls.problem:
             return _untestable(cues.name, None, controls.problem)
         places = [region, *controls.regions]
@@ -305,9 +296,7 @@ class _Case:
         self, image: Stocked, trials: list[Trial]
     ) -> Generator[Sequence[Job], F64, list[Trial]]:
         """Correct by the cue alone? The decision also has to outlast the subject."""
-        region = near(image.regions[SUBJECT], self.margin) & image.valid
-        for cues in self.bench.sets:
-            region &= ~union(image, cues.regions)
+        region = subject_region(image, self.bench.sets)
         survives = None
         if region.any() and (image.valid & ~region).any():
             logits = yield [self.filling(image, region, name, 0) for name in FILLS]
@@ -324,8 +313,7 @@ class _Case:
         return judged
 
     def filling(self, image: Stocked, region: Mask, name: str, number: int) -> Job:
-        rng = generator(self.bench.seed, self.suspect.case, name, str(number))
-        return partial(FILLS[name], image.pixels, region, rng)
+        return partial(filled, image, region, name, number, self.suspect.case, self.bench.seed)
 
     # -- notes ------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from auditor.cam import inspected
+from auditor.changes import Stock
 from auditor.evidence import (
     InterventionRow,
     Pair,
@@ -26,10 +27,10 @@ from auditor.models import Classifier
 from auditor.pipeline.bench import Bench, Suspect
 from auditor.pipeline.computing import Progress, Work, out_of_memory
 from auditor.pipeline.course import Course, Job, examine, pilot
-from auditor.pipeline.lending import bench_of
-from auditor.pipeline.stock import Stock
+from auditor.pipeline.lending import anchoring_of, lenders_of
 from auditor.pipeline.trials import Examined, Recorded, Trial
 from auditor.store import Writer
+from auditor.thresholds import THRESHOLDS
 
 CHUNK = 64
 """Cases that are tested side by side, and what a crash can lose."""
@@ -78,7 +79,9 @@ class Interventions:
     """The tests of an audit, ready to run."""
 
     work: Work
+    cases: pd.DataFrame
     bench: Bench
+    """Without lenders yet."""
     suspects: tuple[Suspect, ...]
     pilots: tuple[int, ...]
     """Places in `suspects` of a sample from which splicing is learnt,"""
@@ -93,7 +96,17 @@ class Interventions:
         `testable` and `chosen`, and `cluster` if there is one.
         """
         rows = np.flatnonzero(cases["chosen"])
-        bench = bench_of(work, stock, cases, seed)
+        size, grid = work.classifier.input_size, work.layer.grid
+        bench = Bench(
+            stock,
+            work.sets,
+            {},
+            anchoring_of(work, stock, cases, seed),
+            bool(work.dataset.roles.subject_names),
+            (size[0] / grid[0], size[1] / grid[1]),
+            seed,
+            THRESHOLDS,
+        )
         classes = work.classifier.classes
         numbers = {name: number for number, name in enumerate(classes)}
         told = cases.iloc[rows]
@@ -114,7 +127,7 @@ class Interventions:
         pilots = _pilots(strata.iloc[rows].to_list())
         of = strata.iloc[rows].iloc[list(pilots)]
         weights = sizes[of].to_numpy(dtype=float) / of.map(of.value_counts()).to_numpy(float)
-        return cls(work, bench, suspects, pilots, tuple(weights.tolist()))
+        return cls(work, cases, bench, suspects, pilots, tuple(weights.tolist()))
 
     @property
     def chunks(self) -> list[tuple[Suspect, ...]]:
@@ -127,13 +140,18 @@ class Interventions:
         missing = [n for n in range(len(chunks)) if not writer.has_trials(n)]
         done = len(self.suspects) - sum(len(chunks[number]) for number in missing)
         progress(done, len(self.suspects))
+        if not missing:
+            return
         settings = self.work.settings
         with (
             ThreadPoolExecutor(settings.threads, thread_name_prefix="auditor-change") as pool,
             threadpool_limits(1, user_api="blas"),
             inspected(self.work.classifier.module),
         ):
-            recorded, bench = self._learnt(writer, pool) if missing else ({}, self.bench)
+            lenders = lenders_of(
+                self.work, self.bench.stock, self.bench.anchoring, self.cases, self.bench.seed
+            )
+            recorded, bench = self._learnt(writer, pool, replace(self.bench, lenders=lenders))
             for number in missing:
                 before = done
 
@@ -149,7 +167,7 @@ class Interventions:
                 done += len(chunks[number])
 
     def _learnt(
-        self, writer: Writer, pool: ThreadPoolExecutor
+        self, writer: Writer, pool: ThreadPoolExecutor, bench: Bench
     ) -> tuple[dict[str, Recorded], Bench]:
         """A first look at the pilots, and the bench that knows what it tells of splicing."""
         pilots = [self.suspects[place] for place in self.pilots]
@@ -157,7 +175,7 @@ class Interventions:
         if table is None:
             rows = []
             for start in range(0, len(pilots), CHUNK):
-                courses = [pilot(self.bench, suspect) for suspect in pilots[start : start + CHUNK]]
+                courses = [pilot(bench, suspect) for suspect in pilots[start : start + CHUNK]]
                 settings = self.work.settings
                 rows += drive(
                     courses, self.work.classifier, settings.batch_size, pool, lambda _: None
@@ -171,7 +189,7 @@ class Interventions:
             )
         recorded = {case: Recorded.of(found) for case, found in by_case.items()}
         splicing = {}
-        for key, lenders in self.bench.lenders.items():
+        for key, lenders in bench.lenders.items():
             estimates, values, weights = [], [], []
             for suspect, weight in zip(pilots, self.weights, strict=True):
                 found = recorded[suspect.case]
@@ -185,7 +203,7 @@ class Interventions:
             learnt = learn_splicing(estimates, values, weights) if estimates else None
             if learnt is not None:
                 splicing[key] = learnt
-        return recorded, replace(self.bench, splicing=splicing)
+        return recorded, replace(bench, splicing=splicing)
 
 
 def _pilots(strata: Sequence[str]) -> tuple[int, ...]:

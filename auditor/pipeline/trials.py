@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,11 @@ from auditor.evidence import (
     Effect,
     InterventionRow,
     Outcome,
+    Pixels,
     Reason,
 )
 from auditor.pipeline.bench import Lenders, Suspect
 
-Pixels: TypeAlias = NDArray[np.uint8]
 F64 = NDArray[np.float64]
 
 RANKS: Mapping[Outcome, int] = {"untestable": 0, "unsupported": 1, "probable": 2, "confirmed": 3}

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.cam import FOLLOWS, METHODS, Layer
+from auditor.changes import Anchoring, Stock
 from auditor.configuration import Config
 from auditor.datasets import Dataset
 from auditor.errors import RunError
@@ -31,7 +32,6 @@ from auditor.pipeline.intervening import INTERVENTIONS, Interventions
 from auditor.pipeline.probing import probe_features
 from auditor.pipeline.provenance import provenance
 from auditor.pipeline.rows import SET_MEASURES
-from auditor.pipeline.stock import Stock
 from auditor.store import SCHEMA_VERSION, Shard, Writer
 from auditor.thresholds import THRESHOLDS
 from auditor.types import PREDICTED_STATUSES, SUBJECT
@@ -83,7 +83,8 @@ class Finish:
 
         def concluded(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             self.writer.write_interventions(chunks, INTERVENTIONS, folder)
-            return self._concluded(folder, _shifts(trials, cases, work.sets), checks)
+            shifts = _shifts(trials, cases, work.sets)
+            return self._concluded(folder, shifts, checks, tests.bench.anchoring)
 
         self.writer.finish(finishing(), (len(work.positions), 3, *work.layer.grid), concluded)
 
@@ -138,7 +139,7 @@ class Finish:
     # -- the whole ------------------------------------------------------------------------------
 
     def _concluded(
-        self, folder: Path, shifts: tuple[Shift, ...], checks: MapChecks
+        self, folder: Path, shifts: tuple[Shift, ...], checks: MapChecks, anchoring: Anchoring
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         work, config = self.work, self.config
         dataset, roles = work.dataset, work.dataset.roles
@@ -197,6 +198,8 @@ class Finish:
             "thresholds": THRESHOLDS.described(),
             "image_root": str(dataset.listing.image_root),
             "model": model,
+            "anchoring": anchoring.described(),
+            "configuration_path": str(config.path.resolve()) if config else None,
             "configuration": config.path.read_text(encoding="utf-8") if config else None,
             "identity": dict(self.identity),
             "provenance": provenance(work.classifier.device, _sources(dataset)),

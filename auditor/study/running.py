@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from multiprocessing.pool import IMapIterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from auditor.errors import AuditorError, RunError
+from auditor.pipeline.workers import quietly
 from auditor.study.arms import ARMS
 from auditor.study.cells import Pool, run_cell
 from auditor.study.plan import Plan
@@ -68,7 +65,7 @@ def run_study(
                 tell()
     elif jobs:
         # Fresh processes: a forked one would inherit torch's threads in any state.
-        with multiprocessing.get_context("spawn").Pool(jobs, _quietly) as pool:
+        with multiprocessing.get_context("spawn").Pool(jobs, quietly) as pool:
             results = pool.imap_unordered(_all_cells, tasks)
             while _pending(results):
                 tell()
@@ -136,21 +133,6 @@ def _cells(out: Path, plan: Plan, seed: int, arms: Sequence[str]) -> Any:
 def _all_cells(task: tuple[Path, Plan, int, Sequence[str]]) -> None:
     for _ in _cells(*task):
         pass
-
-
-def _quietly() -> None:
-    """Leave Ctrl-C to the process that started this one, and the other cores alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed outright tells its workers nothing."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _pending(results: IMapIterator[None]) -> bool:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from auditor.evidence import Piece, near, prepare, splice
-from auditor.pipeline.stock import Stock, Stocked
-from auditor.types import SUBJECT
+from auditor.changes import Remaker
 from benchmarks.real_data.sheets import Audited
 
 A_ARM = 3
 """Donors of either arm that are shown."""
-_LOOKED_AT, _RING, _INSIDE = 48, 3.0, 0.7  # as the audit has them
 _FONT = 13
 
 
@@ -29,7 +25,7 @@ def changed_sheets(audited: Audited, positions: Sequence[int], stem: Path) -> li
     made = audited.run.interventions
     made = made[made["arm"].isin(["same", "opposite"]) & (made["number"] < A_ARM)]
     ids = audited.cases["id"].tolist()
-    stock = Stock(audited.dataset, audited.preprocess)
+    remaker = Remaker.of(audited.run, audited.dataset)
     pages = []
     for cue in audited.dataset.roles.cues:
         of_cue = made[made["cue"] == cue]
@@ -37,7 +33,7 @@ def changed_sheets(audited: Audited, positions: Sequence[int], stem: Path) -> li
         for position in positions:
             rows_of_case = of_cue[of_cue["case"] == ids[position]]
             if len(rows_of_case):
-                rows.append(_row(audited, stock, position, cue, rows_of_case))
+                rows.append(_row(audited, remaker, position, rows_of_case))
         if rows:
             pages.append(stem.with_name(f"{stem.name}_{cue}.png"))
             _stacked(rows).save(pages[-1])
@@ -45,39 +41,18 @@ def changed_sheets(audited: Audited, positions: Sequence[int], stem: Path) -> li
 
 
 def _row(
-    audited: Audited, stock: Stock, position: int, cue: str, made: pd.DataFrame
+    audited: Audited, remaker: Remaker, position: int, made: pd.DataFrame
 ) -> list[tuple[Image.Image, str]]:
     case = audited.cases.iloc[position]
-    place = {id_: number for number, id_ in enumerate(audited.cases["id"])}
-    image = stock[position]
-    inside = _lies_inside(audited, stock, cue)
-    target = prepare(_piece(image, cue, inside))
     classes = audited.run.info["model"]["classes"]
     pair = classes.index(case["predicted"]), classes.index(case["contrast"])
-    shown = [(Image.fromarray(image.pixels), f"{Path(case['id']).stem} m {case['margin']:.1f}")]
+    original = remaker.stock[position].pixels
+    shown = [(Image.fromarray(original), f"{Path(case['id']).stem} m {case['margin']:.1f}")]
     for arm in ("same", "opposite"):
-        for row in made[made["arm"] == arm].sort_values("number").itertuples():
-            changed = splice(target, _piece(stock[place[row.donor]], cue, inside))
-            margin = row.logits[pair[0]] - row.logits[pair[1]]
-            shown.append((Image.fromarray(changed), f"{arm}, m {margin:.1f}"))
+        for row in made[made["arm"] == arm].sort_values("number").to_dict("records"):
+            margin = row["logits"][pair[0]] - row["logits"][pair[1]]
+            shown.append((Image.fromarray(remaker.made(row)), f"{arm}, m {margin:.1f}"))
     return shown
-
-
-def _piece(image: Stocked, cue: str, inside: bool) -> Piece:
-    """As the audit takes it where a cue has no anchor."""
-    none = np.zeros_like(image.valid)
-    return Piece(image.pixels, image.regions[cue], none, none if inside else image.regions[SUBJECT])
-
-
-def _lies_inside(audited: Audited, stock: Stock, cue: str) -> bool:
-    """Whether the cue lies inside of the subject in most images, so that it may cover it."""
-    shares = []
-    for position in range(min(_LOOKED_AT, len(audited.cases))):
-        region = stock[position].regions[cue]
-        ring = near(region, _RING) & ~region
-        if ring.any():
-            shares.append(stock[position].regions[SUBJECT][ring].mean())
-    return bool(shares) and float(np.median(shares)) >= _INSIDE
 
 
 def _stacked(rows: Sequence[Sequence[tuple[Image.Image, str]]]) -> Image.Image:

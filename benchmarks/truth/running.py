@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -15,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from threadpoolctl import threadpool_limits
 
 import auditor
 from auditor.errors import RunError
+from auditor.pipeline.workers import quietly
 from auditor.thresholds import THRESHOLDS
 from benchmarks.truth.grid import Cell
 from benchmarks.truth.measuring import Bench, Result
@@ -83,7 +80,7 @@ def run(
     done = len(tasks) - len(waiting)
     progress(done, len(tasks))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_quietly) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=quietly) as pool:
         futures = {pool.submit(_measured, bench, task): task for task in waiting}
         pending = set(futures)
         try:
@@ -135,18 +132,3 @@ def _write(out: Path, name: str, result: Result) -> None:
     part = out / f"{name}.json.part"
     part.write_text(json.dumps(result), encoding="utf-8")
     part.replace(_file(out, name))
-
-
-def _quietly() -> None:
-    """Leave Ctrl-C to the process that started this one, and the other cores alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed outright tells its workers nothing."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
