@@ -81,6 +81,8 @@ class Thresholds:
     """Places elsewhere in the image at which a fill is tried as its control."""
     survives: float = 0.5
     """Share of the fills of the subject above which a decision outlasts its removal."""
+    attributed: int = 64
+    """Cases, errors first, on which each cue of a set that was found is tested by itself."""
     doubtful: float = 0.25
     """Correct cases with small margins that are tested, for each error."""
     sampled: float = 0.02

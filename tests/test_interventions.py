@@ -389,3 +389,11 @@ def test_filled_images_are_made_again_as_they_were(tmp_path: Path) -> None:
     dataset = opened(write(tmp_path, pairs(40, 15), places=2), attributes=())
     run = auditor.audit(classifier(), dataset, tmp_path / "run")
     assert {"original", "fill", "control"} <= remade_as_recorded(run, dataset)
+
+
+def test_cues_are_told_apart_on_some_cases_errors_first() -> None:
+    strata = ["rest", "error", "doubtful", "error", "error", "error", "rest"]
+    assert intervening._attributed(strata, 2) == {1, 4}
+    assert intervening._attributed(strata, 5) == {0, 1, 3, 4, 5}
+    assert intervening._attributed(strata, 99) == set(range(7))
+    assert intervening._attributed(strata, 0) == set()

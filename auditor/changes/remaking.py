@@ -20,6 +20,7 @@ from auditor.store import Run
 class Remaker:
     """Makes the image of a row of `interventions.parquet` as the audit made it."""
 
+    dataset: Dataset
     stock: Stock
     positions: Mapping[str, int]
     """Of the dataset's cases by id."""
@@ -42,6 +43,7 @@ class Remaker:
         )
         height, width = info["layer"]["grid"]
         return cls(
+            dataset,
             Stock(dataset, Preprocess.read(info["model"]["preprocess"])),
             {case: position for position, case in enumerate(dataset.cases["id"])},
             {cues.name: cues for cues in sets},

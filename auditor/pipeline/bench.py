@@ -26,6 +26,8 @@ class Suspect:
     case: str
     label: int
     pair: Pair
+    attributed: bool
+    """Whether the cues of a set that is found are tested one by one."""
 
     @property
     def wrong(self) -> bool:

@@ -89,6 +89,8 @@ class _Case:
             above = parent(cues, sets)
             if above is None or above.name not in found | open_questions:
                 continue
+            if above.name in found and not suspect.attributed:
+                continue
             if above.name in found:
                 # A closed test: what the cues do together has been shown at the whole level.
                 # Which of them does it is asked of few donors, for attribution.

@@ -25,7 +25,7 @@ from auditor.evidence import (
 )
 from auditor.models import Classifier
 from auditor.pipeline.bench import Bench, Suspect
-from auditor.pipeline.computing import Progress, Work, out_of_memory
+from auditor.pipeline.computing import Cases, Progress, Work, out_of_memory
 from auditor.pipeline.course import Course, Job, examine, pilot
 from auditor.pipeline.lending import anchoring_of, lenders_of
 from auditor.pipeline.trials import Examined, Recorded, Trial
@@ -89,11 +89,14 @@ class Interventions:
     """and how many cases of the audit each stands for."""
 
     @classmethod
-    def of(cls, work: Work, stock: Stock, cases: pd.DataFrame, seed: int) -> Interventions:
+    def of(
+        cls, work: Work, stock: Stock, cases: pd.DataFrame, wanted: Cases, seed: int
+    ) -> Interventions:
         """From the cases of the audit, in its order.
 
         `cases` needs `id`, `label`, `predicted`, `contrast`, `status.<cue>`, `attribute.<name>`,
-        `testable` and `chosen`, and `cluster` if there is one.
+        `testable`, `stratum` and `chosen`, and `cluster` if there is one. Where all cases are
+        `wanted`, every cue of a set that is found is tested by itself, otherwise on some cases.
         """
         rows = np.flatnonzero(cases["chosen"])
         size, grid = work.classifier.input_size, work.layer.grid
@@ -110,6 +113,8 @@ class Interventions:
         classes = work.classifier.classes
         numbers = {name: number for number, name in enumerate(classes)}
         told = cases.iloc[rows]
+        most = len(rows) if wanted == "all" else THRESHOLDS.attributed
+        attributed = _attributed(told["stratum"].to_list(), most)
         suspects = tuple(
             Suspect(
                 int(work.positions[row]),
@@ -117,9 +122,10 @@ class Interventions:
                 case,
                 numbers[label],
                 Pair(numbers[predicted], numbers[contrast]),
+                place in attributed,
             )
-            for row, case, label, predicted, contrast in zip(
-                rows, *(told[c] for c in ("id", "label", "predicted", "contrast")), strict=True
+            for place, (row, case, label, predicted, contrast) in enumerate(
+                zip(rows, *(told[c] for c in ("id", "label", "predicted", "contrast")), strict=True)
             )
         )
         strata = cases["stratum"]
@@ -211,9 +217,20 @@ def _pilots(strata: Sequence[str]) -> tuple[int, ...]:
     places: list[int] = []
     for stratum in dict.fromkeys(strata):
         members = [place for place, name in enumerate(strata) if name == stratum]
-        step = max(1, len(members) // PILOTS)
-        places += members[::step][:PILOTS]
+        places += _spread(members, PILOTS)
     return tuple(sorted(places))
+
+
+def _attributed(strata: Sequence[str], most: int) -> set[int]:
+    """Places of the cases whose cues are told apart: errors first, spread over the data."""
+    errors = [place for place, name in enumerate(strata) if name == "error"]
+    others = [place for place, name in enumerate(strata) if name != "error"]
+    chosen = _spread(errors, most)
+    return {*chosen, *_spread(others, most - len(chosen))}
+
+
+def _spread(places: Sequence[int], most: int) -> list[int]:
+    return list(places[:: max(1, len(places) // most)][:most]) if most > 0 else []
 
 
 def drive(

@@ -65,7 +65,7 @@ class Finish:
         cases = cases.join(choose(cases, self.wanted, self.seed, THRESHOLDS))
         stock = Stock(work.dataset, work.classifier.preprocess)
         checks = self._checked(cases, stock)
-        tests = Interventions.of(work, stock, cases, self.seed)
+        tests = Interventions.of(work, stock, cases, self.wanted, self.seed)
         tests.run(self.writer, partial(self.progress, "changes"))
         chunks = len(tests.chunks)
         table = self.writer.read_trials(chunks)
