@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.pipeline import Settings, audit
     from auditor.pipeline.finetuning import finetune
     from auditor.regions import RegionRoles
+    from auditor.report import write_report
     from auditor.store import Run, open_run
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ _HOMES = {
     "open_dataset": "auditor.datasets",
     "open_run": "auditor.store",
     "read_config": "auditor.configuration",
+    "write_report": "auditor.report",
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "open_dataset",
     "open_run",
     "read_config",
+    "write_report",
 ]
 
 

@@ -6,6 +6,7 @@ AuditorError            unusable input; the command line prints the message and 
 ├── DatasetError        the dataset as a whole: no rows, duplicate ids, missing column
 ├── ModelError          classifier, checkpoint, class list, target layer
 ├── RunError            a run directory: begun with other inputs, damaged, unknown schema
+├── ReviewError         verdicts of reviewers: a damaged file, an unknown verdict, a wrong row
 └── CaseError           one image only: carries the status that the case is recorded with
 ```
 """
@@ -33,6 +34,10 @@ class ModelError(AuditorError):
 
 class RunError(AuditorError):
     """A run directory cannot be read, continued or written."""
+
+
+class ReviewError(AuditorError):
+    """Verdicts of reviewers cannot be read, written, imported or exported."""
 
 
 class CaseError(AuditorError):

@@ -88,7 +88,7 @@ def test_training_images_are_written_with_their_configurations(tmp_path, monkeyp
 
 def test_the_demo_shows_the_bias_and_what_rebalancing_did_and_runs_again(tmp_path, auditor_cli):
     demo = tmp_path / "runs"
-    shown: Outcome = auditor_cli("demo", "--out", demo)
+    shown: Outcome = auditor_cli("demo", "--no-dashboard", "--out", demo)
     assert shown.status == 0, shown.err
     skewed, rebalanced = (auditor.open_run(demo / name) for name in ("skewed", "rebalanced"))
     before, after = (
@@ -109,7 +109,7 @@ def test_the_demo_shows_the_bias_and_what_rebalancing_did_and_runs_again(tmp_pat
     assert "How to read this" in shown.out
     assert "auditor compare" in shown.out
 
-    again = auditor_cli("demo", "--out", demo)
+    again = auditor_cli("demo", "--no-dashboard", "--out", demo)
     assert again.status == 0
     assert "is there already" in again.out
 
@@ -117,7 +117,7 @@ def test_the_demo_shows_the_bias_and_what_rebalancing_did_and_runs_again(tmp_pat
 def test_the_demo_leaves_a_folder_of_somebody_else_alone(auditor_cli, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     for out in (tmp_path, tmp_path / "thesis.txt"):
-        refused = auditor_cli("demo", "--out", out)
+        refused = auditor_cli("demo", "--no-dashboard", "--out", out)
         assert refused.status == 2
         assert f"{out}: exists and holds more than this demo's runs; give another" in refused.err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -34,8 +34,13 @@ class Remaker:
 
     @classmethod
     def of(cls, run: Run, dataset: Dataset) -> Remaker:
-        """Of a run and the dataset that it audited."""
+        """Of a run and the dataset that it audited. Raises `RunError` for runs of before."""
         info = run.info
+        if "anchoring" not in info:
+            raise RunError(
+                f"{run.path}: does not record what its cues were aligned by, as runs now do; audit "
+                "again to see changed images."
+            )
         evidence = info["identity"]
         roles = dataset.roles
         sets = cue_sets(

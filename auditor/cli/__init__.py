@@ -15,8 +15,11 @@ import click
 import auditor
 from auditor.cli.audit import audit
 from auditor.cli.compare import compare
+from auditor.cli.dashboard import dashboard
 from auditor.cli.demo import demo
 from auditor.cli.finetune import finetune
+from auditor.cli.report import report
+from auditor.cli.reviews import reviews
 from auditor.cli.show import show
 from auditor.cli.study import study
 from auditor.cli.text import printable
@@ -34,11 +37,23 @@ def commands() -> None:
     auditor validate audit.toml
     auditor audit audit.toml --out runs/first
     auditor show runs/first
+    auditor report runs/first --out first.html
     auditor compare runs/first runs/balanced
     """
 
 
-for command in (demo, validate, audit, show, compare, finetune, study):
+for command in (
+    demo,
+    validate,
+    audit,
+    show,
+    dashboard,
+    report,
+    compare,
+    reviews,
+    finetune,
+    study,
+):
     commands.add_command(command)
 
 

@@ -12,6 +12,7 @@ import click
 
 from auditor.cli.audit import audited
 from auditor.cli.compare import group_text, print_comparison
+from auditor.cli.dashboard import PORT, show
 from auditor.cli.show import print_summary
 from auditor.cli.text import printable
 from auditor.errors import RunError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from auditor.findings import Comparison
 
 _RUNS = ("skewed", "rebalanced")
+_BESIDE = {"reviews.sqlite", "reviews.sqlite-wal", "reviews.sqlite-shm", ".launches"}
+"""What a dashboard leaves beside the runs."""
 
 
 @click.command()
@@ -32,8 +35,10 @@ _RUNS = ("skewed", "rebalanced")
     show_default=True,
     help="Folder for the two runs.",
 )
-def demo(out: Path) -> None:
-    """Audit the doctor/nurse sample that comes with Auditor, offline.
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+@click.option("--no-dashboard", is_flag=True, help="Stop before the dashboard.")
+def demo(out: Path, port: int, no_dashboard: bool) -> None:
+    """Audit the doctor/nurse sample that comes with Auditor, offline, and look at it.
 
     The sample has 320 rendered people at work in a clinic and two classifiers of doctors and
     nurses. One was trained where hair and face nearly gave the answer away, the other on a
@@ -63,11 +68,14 @@ def demo(out: Path) -> None:
     print_comparison(comparison)
     _say(_reading(runs["skewed"], comparison))
     click.echo("\n" + _next_steps(out, folder))
+    if not no_dashboard:
+        click.echo()
+        show(out / "skewed", port, browser=True)
 
 
 def _check(out: Path) -> None:
     """Raise `RunError` where `out` is somebody's own folder or file."""
-    ours = {f"{name}{ending}" for name in _RUNS for ending in ("", PART)}
+    ours = {f"{name}{ending}" for name in _RUNS for ending in ("", PART)} | _BESIDE
     if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= ours):
         raise RunError(f"{out}: exists and holds more than this demo's runs; give another --out.")
 
@@ -142,6 +150,7 @@ def _next_steps(out: Path, folder: Path) -> str:
     first = shlex.quote(str(out / "skewed"))
     second = shlex.quote(str(out / "rebalanced"))
     steps = (
+        (f"{auditor} dashboard {shlex.quote(str(out))}", "look at both, and review the cases"),
         (f"{auditor} show {first}", "the findings again; --json for programs"),
         (f"{auditor} compare {first} {second}", "what rebalancing changed"),
         (f"{auditor} study --quick", "the experiment over seeds, some minutes"),

@@ -17,7 +17,7 @@ from auditor.findings.flags import (
     region_p_values,
 )
 from auditor.findings.gates import voided
-from auditor.findings.material import MapChecks, Material, Probed
+from auditor.findings.material import MapChecks, Material, Probed, Tie
 from auditor.findings.verdict import with_verdict
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Probed",
     "References",
     "Shift",
+    "Tie",
     "collection_plan",
     "compare",
     "conclude",

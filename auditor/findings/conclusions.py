@@ -21,6 +21,7 @@ from auditor.findings.lowest import intersections, worst_groups
 from auditor.findings.masses import mass_differences
 from auditor.findings.material import Material
 from auditor.findings.probes import probes
+from auditor.findings.ties import ties
 from auditor.groups import clusters_of
 from auditor.rates import Rates, mean_over_clusters
 from auditor.statistics import mean_interval, more_than_chance
@@ -45,6 +46,7 @@ def conclude(material: Material, thresholds: Thresholds = THRESHOLDS) -> list[Fi
         *presence_associations(cases, cues, seed, thresholds),
         *training_associations(material.training, seed, thresholds),
         *probes(cases, material.probed, seed, thresholds),
+        *ties(cases, material.probed, material.ties, seed, thresholds),
         *_attention(cases, cues, seed, thresholds),
         *_shares(cases, ("subject", *cues), seed),
         *mass_differences(cases, cues, attributes, seed, thresholds),

@@ -64,6 +64,16 @@ class Probed:
 
 
 @dataclass(frozen=True)
+class Tie:
+    """A cue that is exchanged for that of images with another value of an attribute."""
+
+    cue: str
+    attribute: str
+    named: bool
+    """Whether the configuration ties them, rather than every attribute being tried."""
+
+
+@dataclass(frozen=True)
 class Material:
     """Everything that `conclude` looks at.
 
@@ -89,3 +99,5 @@ class Material:
     probed: Probed | None = None
     shifts: tuple[Shift, ...] = ()
     """What changing each cue set did; empty where nothing was changed."""
+    ties: tuple[Tie, ...] = ()
+    """The cues that donors were chosen for, with the attribute; empty where nothing was changed."""

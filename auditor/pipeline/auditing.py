@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from auditor.pipeline.devices import find_device
 from auditor.pipeline.provenance import versions, weights_sha256
 from auditor.pipeline.writing import Finish
 from auditor.store import SCHEMA_VERSION, Run, Writer, open_run
+from auditor.store.progress import ProgressFile
 
 
 def audit(
@@ -59,10 +60,10 @@ def audit(
     if out.exists():
         return _already(out, identity)
     work = Work(classifier, dataset, layer, method, settings, positions, sets)
-    progress = progress or _silent
     with Writer(out, identity, fresh=settings.fresh) as writer:
-        work.compute(writer, partial(progress, "maps"))
-        Finish(writer, work, identity, config, wanted, seed, progress).write()
+        told = _told(ProgressFile(writer.part, get_args(Stage)), progress)
+        work.compute(writer, partial(told, "maps"))
+        Finish(writer, work, identity, config, wanted, seed, told).write()
     return open_run(out)
 
 
@@ -165,5 +166,12 @@ def _already(out: Path, identity: Mapping[str, Any]) -> Run:
     return run
 
 
-def _silent(_stage: Stage, _done: int, _total: int) -> None:
-    pass
+def _told(file: ProgressFile, progress: Stages | None) -> Stages:
+    """Tells the run's folder, and then who asked to hear."""
+
+    def told(stage: Stage, done: int, total: int) -> None:
+        file.update(stage, done, total)
+        if progress is not None:
+            progress(stage, done, total)
+
+    return told

@@ -20,7 +20,7 @@ from auditor.configuration import Config
 from auditor.datasets import Dataset
 from auditor.errors import RunError
 from auditor.evidence import CueSet, parent
-from auditor.findings import MapChecks, Material, Shift, conclude, voided, with_verdict
+from auditor.findings import MapChecks, Material, Shift, Tie, conclude, voided, with_verdict
 from auditor.hashing import file_sha256
 from auditor.models import describe
 from auditor.pipeline.checking import SAMPLE, check_maps, unchecked
@@ -173,6 +173,7 @@ class Finish:
                 workers=work.settings.threads,
             ),
             shifts,
+            _ties(work.sets, config) if self.wanted != 0 else (),
         )
         findings, verdict = with_verdict(material, conclude(material, THRESHOLDS), THRESHOLDS)
         info = {
@@ -250,6 +251,17 @@ def _shifts(trials: pd.DataFrame, cases: pd.DataFrame, sets: Sequence[CueSet]) -
         taken = group["value"].to_numpy(dtype=np.float64)
         shifts.append(Shift(str(cue), shown, places, with_cue, without_cue, taken))
     return tuple(shifts)
+
+
+def _ties(sets: Sequence[CueSet], config: Config | None) -> tuple[Tie, ...]:
+    """Every single cue with each attribute that its donors are chosen by."""
+    named = config.evidence.donors if config else {}
+    return tuple(
+        Tie(cues.name, attribute, cues.name in named)
+        for cues in sets
+        if len(cues.regions) == 1
+        for attribute in cues.attributes
+    )
 
 
 def _counts(cases: pd.DataFrame) -> dict[str, Any]:

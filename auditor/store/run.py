@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import RunError
 from auditor.groups import group_table
+from auditor.hashing import file_sha256
 
 SCHEMA_VERSION = 2
 PART = ".part"
@@ -30,6 +31,18 @@ class Run:
     path: Path
     info: Mapping[str, Any]
     """`run.json`: configuration, provenance, counts; see docs/run-format.md."""
+
+    @cached_property
+    def key(self) -> str:
+        """What reviews know the run by: 16 hexadecimal digits of the SHA-256 of `run.json`.
+
+        A copy of the run has the same key, wherever it lies; a run that replaces it has another.
+        """
+        file = self.path / "run.json"
+        try:
+            return file_sha256(file)[:16]
+        except OSError as error:
+            raise RunError(f"{file}: cannot be read ({error}); run the audit again.") from None
 
     @cached_property
     def cases(self) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """Writing a run: shards that survive a crash, then one rename.
 
 While it is written, a run called `first` lives in `first.part/`: `identity.json` (what the
-run was begun with), `shards/` and `lock`. A shard's table is renamed into place after its
-arrays, so a table that is there is whole. Finishing assembles the run's files inside
-`first.part/` and renames that directory to `first` in one step.
+run was begun with), `shards/`, `progress.json` and `lock`. A shard's table is renamed into
+place after its arrays, so a table that is there is whole. Finishing assembles the run's files
+inside `first.part/` and renames that directory to `first` in one step.
 """
 
 from __future__ import annotations
@@ -22,13 +22,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.errors import RunError
+from auditor.store.lock import take
 from auditor.store.run import PART
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks of this kind
-    fcntl = None  # type: ignore[assignment]
-
 
 _ROW_GROUP = 4096  # rows
 
@@ -56,13 +51,11 @@ class Writer:
         self.part = out.with_name(out.name + PART)
         self.shards = self.part / "shards"
         self._lock: IO[str] | None = None
-        if out.exists():
-            raise RunError(
-                f"{out}: exists already, and a run is never changed; give another --out."
-            )
+        self._refuse_finished()
         self.shards.mkdir(parents=True, exist_ok=True)
         self._acquire()
         try:
+            self._refuse_finished()  # who held the lock before may have finished the run
             if fresh:
                 _empty(self.part)
                 self.shards.mkdir()
@@ -190,7 +183,13 @@ class Writer:
     def _identify(self, identity: dict[str, Any]) -> None:
         file = self.part / "identity.json"
         if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))
+            try:
+                before = dict(json.loads(file.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise RunError(
+                    f"{file}: is damaged ({error}), so the run cannot be continued; give --fresh "
+                    "to throw away what is done, or another --out."
+                ) from None
             now = json.loads(dumped(identity))
             keys = sorted(set(before) | set(now))
             changed = [key for key in keys if before.get(key) != now.get(key)]
@@ -207,18 +206,19 @@ class Writer:
             with _replacing(file) as opened:
                 opened.write(dumped(identity).encode())
 
+    def _refuse_finished(self) -> None:
+        if self.out.exists():
+            raise RunError(
+                f"{self.out}: exists already, and a run is never changed; give another --out."
+            )
+
     def _acquire(self) -> None:
-        lock = (self.part / "lock").open("a+")
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
-                raise RunError(
-                    f"{self.out}: another process is writing this run; wait for it, or give "
-                    "another --out."
-                ) from None
-        self._lock = lock
+        self._lock = take(self.part / "lock")
+        if self._lock is None:
+            raise RunError(
+                f"{self.out}: another process is writing this run; wait for it, or give "
+                "another --out."
+            )
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -1,0 +1,89 @@
+"""What reviewers said of one run's cases, beside its index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import Lock
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from auditor.dashboard.index import CaseIndex, Coded
+from auditor.reviews import VERDICTS, Event, Reviews
+from auditor.store import Run
+
+_FEW = 32  # ids that are looked up one by one; more make one pass worth its hash table
+
+
+class Reviewing:
+    """The reviews of one run; for any thread, and beside other processes on the same file."""
+
+    def __init__(self, run: Run, index: CaseIndex) -> None:
+        self.run = run
+        self.reviews = Reviews.beside(run)
+        self._index = index
+        self._lock = Lock()
+        self._rows: dict[str, int] = {}
+        self._seen = -1
+        self._current = self.reviews.current(run.key).iloc[:0]
+
+    def current(self) -> pd.DataFrame:
+        """The standing verdict of each case and reviewer; see `auditor.reviews.Reviews.current`."""
+        with self._lock:
+            newest = self._newest()
+            if newest != self._seen:
+                self._current = self.reviews.current(self.run.key)
+                self._look_up(self._current["case"].tolist())
+                self._seen = newest
+            return self._current
+
+    def _newest(self) -> int:
+        """The id of the run's newest event; 0 without one."""
+        new = self.reviews.events(self.run.key, max(0, self._seen))
+        return new[-1].id if new else max(0, self._seen)
+
+    def verdicts(self, reviewer: str) -> Coded:
+        """[cases] a reviewer's own verdicts; null where there is none, or only a note."""
+        current = self.current()
+        own = current[(current["reviewer"] == reviewer) & current["verdict"].notna()]
+        codes = np.full(len(self._index), -1, dtype=np.int32)
+        places = {name: number for number, name in enumerate(VERDICTS)}
+        for case, verdict in zip(own["case"], own["verdict"], strict=True):
+            row = self._rows.get(case, -1)
+            if row >= 0:
+                codes[row] = places[verdict]
+        return Coded(codes, tuple(VERDICTS))
+
+    def of_case(self, case: str) -> pd.DataFrame:
+        """The standing verdicts of one case, the newest first."""
+        current = self.current()
+        return current[current["case"] == case].sort_values("id", ascending=False)
+
+    def add(
+        self, case: str, reviewer: str, verdict: str | None, tags: Sequence[str], note: str
+    ) -> Event:
+        """Record a verdict, or without one tags and a note. Raises `AuditorError`."""
+        return self.reviews.add(
+            self.run.key, self.run.path.name, case, reviewer, verdict, tuple(tags), note
+        )
+
+    def undo(self, reviewer: str) -> Event | None:
+        """Take back the reviewer's newest standing event; None where there is none."""
+        return self.reviews.undo(self.run.key, reviewer)
+
+    def row(self, case: str) -> int | None:
+        """The row of a reviewed case; None for one that the run does not have."""
+        self._look_up([case])
+        row = self._rows[case]
+        return None if row < 0 else row
+
+    def _look_up(self, cases: Iterable[str]) -> None:
+        new = [case for case in dict.fromkeys(cases) if case not in self._rows]
+        if len(new) <= _FEW:
+            found = [pc.index(self._index.ids, case).as_py() for case in new]
+        else:
+            places = pc.index_in(pa.array(new), value_set=self._index.ids)
+            found = places.fill_null(-1).to_pylist()
+        self._rows.update(zip(new, found, strict=True))

@@ -1,0 +1,158 @@
+"""What a section is made of: blocks, JSON-ready, which every format draws in its own way.
+
+A block is a dict with a `kind` and, except for headings and texts, a `name` that stays the
+same from report to report:
+
+| kind | holds |
+|---|---|
+| `heading` | `text` |
+| `text` | `text`, and a `tone`: "plain", "note" or "warning" |
+| `list` | `title`, `items`: sentences |
+| `code` | `title`, `text`: lines as they are |
+| `facts` | `title`, `facts`: `name`, `title`, `value`, `unit`, `reason` (why it is null) |
+| `table` | `title`, `columns`, `rows` (dicts by column name), `total`, `left_out`, `note` |
+| `findings` | `findings`: as in findings.json, without their tables |
+| `chart` | `chart` (how it is drawn), `title`, `description`, `rows`, `left_out` |
+| `verdict` | `level`, `grade`, `text`, `levels`, `means`, `means_not` |
+| `examples` | `examples`, `legend` |
+| `signoff` | `fields`: names of the blanks |
+
+A column has a `name`, a `title` and a `unit`, one of `auditor.report.wording.UNITS`; where it has
+`to`, it is an interval from the value under `name` to the value under `to`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Block = dict[str, Any]
+
+MOST_ROWS = 200
+"""Rows of one table; what is left out is counted, and stands in the run's own files."""
+MOST_CHARACTERS = 600
+"""Of one cell; a note or a label can be of any length."""
+
+
+def text(words: str, tone: str = "plain") -> Block:
+    """A paragraph; `tone` is "plain", "note" or "warning"."""
+    return {"kind": "text", "tone": tone, "text": words}
+
+
+def heading(words: str) -> Block:
+    """A heading inside of a section."""
+    return {"kind": "heading", "text": words}
+
+
+def bullets(name: str, title: str, items: Sequence[str]) -> Block:
+    """Sentences below each other, under a title."""
+    return {"kind": "list", "name": name, "title": title, "items": list(items)}
+
+
+def code(name: str, title: str, lines: str, most: int = 20_000) -> Block:
+    """Lines as they are, at most so many characters of them."""
+    left = len(lines) - most
+    shown = lines if left <= 0 else f"{lines[:most]}\n… {left:,} more characters"
+    return {"kind": "code", "name": name, "title": title, "text": shown}
+
+
+def fact(
+    name: str, title: str, value: object, unit: str = "text", reason: str | None = None
+) -> dict[str, Any]:
+    """One value of a block of facts; `reason` says why it is null."""
+    known = plain(value)
+    return {
+        "name": name,
+        "title": title,
+        "value": known,
+        "unit": unit,
+        "reason": (reason or "not recorded") if known is None else None,
+    }
+
+
+def facts(name: str, title: str, values: Sequence[dict[str, Any]]) -> Block:
+    """Values with their names, below each other."""
+    return {"kind": "facts", "name": name, "title": title, "facts": list(values)}
+
+
+def column(name: str, title: str, unit: str = "text", to: str | None = None) -> dict[str, Any]:
+    """A column of a table; with `to` an interval that ends at the value of that name."""
+    made = {"name": name, "title": title, "unit": unit}
+    return made if to is None else {**made, "to": to}
+
+
+def table(
+    name: str,
+    title: str,
+    columns: Sequence[dict[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
+    note: str | None = None,
+    total: int | None = None,
+    most: int = MOST_ROWS,
+) -> Block:
+    """Rows by column name, at most `most` of them; `total` is how many there are in truth."""
+    kept = list(rows)
+    total = len(kept) if total is None else total
+    shown = [{key: _short(plain(value)) for key, value in row.items()} for row in kept[:most]]
+    return {
+        "kind": "table",
+        "name": name,
+        "title": title,
+        "columns": list(columns),
+        "rows": shown,
+        "total": total,
+        "left_out": total - len(shown),
+        "note": _short(note),
+    }
+
+
+def findings(name: str, found: Iterable[Mapping[str, Any]]) -> Block:
+    """Findings as `findings.json` has them, without their tables."""
+    kept = [{key: plain(value) for key, value in one.items() if key != "table"} for one in found]
+    return {"kind": "findings", "name": name, "findings": kept}
+
+
+def chart(
+    name: str,
+    drawn: str,
+    title: str,
+    description: str,
+    rows: Sequence[Mapping[str, Any]],
+    most: int = 24,
+) -> Block:
+    """A chart; `drawn` is one of `auditor.report.charts.CHARTS`, `rows` what that one takes."""
+    shown = [{key: plain(value) for key, value in row.items()} for row in rows[:most]]
+    return {
+        "kind": "chart",
+        "name": name,
+        "chart": drawn,
+        "title": title,
+        "description": description,
+        "rows": shown,
+        "left_out": len(rows) - len(shown),
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numpy's and pandas' own become Python's, NaN and NA null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(one) for one in value]
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
+        return value[: MOST_CHARACTERS - 1] + "…"
+    return value

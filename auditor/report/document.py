@@ -1,0 +1,97 @@
+"""The report as one JSON-ready document, from which every other format is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from auditor.datasets import Dataset
+from auditor.errors import AuditorError
+from auditor.report.appendix import appendix
+from auditor.report.blocks import Block, fact
+from auditor.report.examples import examples
+from auditor.report.options import SECTIONS, ReportOptions
+from auditor.report.outcomes import attention, cues, disparities, performance
+from auditor.report.review import COLUMNS, review
+from auditor.report.scope import collect, data, model, provenance, scope
+from auditor.report.source import Source
+from auditor.report.verdicts import limits, signoff, verdict
+from auditor.store import Run
+
+DOCUMENT_VERSION = 1
+"""Grows when a reader of the JSON form would have to change."""
+
+BUILDERS: Mapping[str, Callable[[Source], list[Block]]] = {
+    "verdict": verdict,
+    "scope": scope,
+    "data": data,
+    "model": model,
+    "performance": performance,
+    "disparities": disparities,
+    "attention": attention,
+    "cues": cues,
+    "examples": examples,
+    "review": review,
+    "limits": limits,
+    "collect": collect,
+    "provenance": provenance,
+    "signoff": signoff,
+    "appendix": appendix,
+}
+"""What makes each section of `SECTIONS`."""
+
+
+def build(
+    run: Run,
+    options: ReportOptions | None = None,
+    reviews: pd.DataFrame | None = None,
+    dataset: Dataset | None = None,
+) -> dict[str, Any]:
+    """The document of a finished run: identity, then `sections`, each of blocks.
+
+    Every number comes from the run's own files; `auditor.report.blocks` says what blocks hold.
+    The same run and options give the same document: it holds no time of writing. `reviews` has
+    a row for each current verdict of a reviewer, with the columns `case`, `reviewer`,
+    `verdict`, `tags`, `note`, `time`. `dataset` is the run's, where it is open already; else it
+    is opened from the run's configuration if pictures are wanted. Raises `AuditorError` for
+    reviews without those columns and for a damaged run.
+    """
+    options = options or ReportOptions()
+    if reviews is not None:
+        missing = [name for name in COLUMNS if name not in reviews]
+        if missing:
+            raise AuditorError(
+                f"the reviews lack the columns {', '.join(missing)}; they need "
+                f"{', '.join(COLUMNS)}."
+            )
+    source = Source(run, options, reviews, dataset)
+    left = [title for name, title in SECTIONS.items() if name not in options.sections]
+    return {
+        "document_version": DOCUMENT_VERSION,
+        "title": f"Audit report: {run.path.resolve().name}",
+        "identity": _identity(run),
+        "left_out": left,
+        "sections": [
+            {"name": name, "title": SECTIONS[name], "blocks": BUILDERS[name](source)}
+            for name in options.sections
+        ],
+    }
+
+
+def _identity(run: Run) -> list[dict[str, Any]]:
+    """What was audited, in the few lines that stand at the head of every report."""
+    info = run.info
+    model, identity, made = info["model"], info["identity"], info["provenance"]
+    inputs = list(made.get("inputs", {}))
+    return [
+        fact("run", "Run", run.path.resolve().name),
+        fact("model", "Model", model.get("checkpoint") or model.get("architecture")),
+        fact("weights", "Weights, SHA-256", identity.get("weights"), "hash"),
+        fact("data", "Data", inputs or None),
+        fact("dataset", "Dataset, fingerprint", identity.get("dataset"), "hash"),
+        fact("cases", "Cases", info["counts"]["cases"], "count"),
+        fact("created", "Audited", made.get("created")),
+        fact("auditor", "Auditor", identity.get("auditor")),
+    ]

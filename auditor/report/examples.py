@@ -1,0 +1,298 @@
+"""Example cases: what the run says of them, and pictures of what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from auditor.changes import Remaker, Stocked
+from auditor.datasets import Dataset, open_dataset
+from auditor.errors import AuditorError
+from auditor.report.blocks import Block, plain, text
+from auditor.report.pictures import heated, outline_colours, outlined, picture, sized
+from auditor.report.review import of_case
+from auditor.report.source import Source
+from auditor.report.wording import counted, listed, written
+from auditor.store import Run
+from auditor.types import MAPS
+
+_MARGIN = MAPS.index("margin")
+
+_POOLS = (
+    ("spurious_error", "an error that a cue caused or had a part in", 8),
+    ("wrong_reason", "right for a wrong reason: a cue decided or had a part in it", 2),
+    ("attention", "queued for a person: an error whose map lies on a cue", 2),
+    ("unsupported", "an error for which no cue was shown to be the cause", 0),
+)
+"""Where examples are taken from, why each is shown, and its share of every twelve; places that
+are left over go to the pools in this order."""
+
+_KINDS = {
+    "spurious_error": "errors that a cue caused or had a part in",
+    "wrong_reason": "cases right for a wrong reason",
+    "attention": "errors queued for a person",
+    "unsupported": "errors for which no cue was shown to be the cause",
+}
+
+
+def examples(source: Source) -> list[Block]:
+    """The gravest cases of each kind, with pictures where they can be made."""
+    wanted = source.options.examples
+    if not wanted:
+        return [text("No examples were asked for.")]
+    chosen, known = _chosen(source.run, wanted)
+    if not chosen:
+        return [text("No case is flagged and no error was tested, so there is no example.")]
+    blocks = [
+        text(
+            f"{counted(len(chosen), 'example')}, the gravest of each kind: "
+            + "; ".join(f"{told}, {n} of {known[kind]:,}" for kind, n, told in _told(chosen))
+            + ". They show what the numbers stand for and are no sample of all cases.",
+            "note",
+        )
+    ]
+    studio, problem = _studio(source)
+    if problem:
+        blocks.append(text(problem, "note" if not source.options.images else "warning"))
+    elif studio is not None:
+        blocks.append(
+            text(
+                "Pictures show the image as the model takes it. Outlines: the subject whole, cues "
+                "dashed. The map is that of the margin: what speaks for the prediction and against "
+                "the label (of a correct case, the runner-up), brighter where there is more, "
+                "scaled to its own maximum. Of the changed images the pair with the largest "
+                "difference is shown; the margins of all pairs are listed.",
+                "note",
+            )
+        )
+    made = [_example(source, case, studio) for case in chosen]
+    legend = (
+        [
+            {"region": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
+            for name, colour in outline_colours(source.info["regions"]).items()
+        ]
+        if any(example["pictures"] for example in made)
+        else []
+    )
+    blocks.append({"kind": "examples", "name": "examples", "examples": made, "legend": legend})
+    return blocks
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What pictures of a run's cases are made from."""
+
+    run: Run
+    remaker: Remaker
+    labels: Mapping[str, str]
+    """Of the dataset's cases by id, as it is now."""
+
+    def image(self, case: Mapping[str, Any]) -> Stocked:
+        """A case as the model takes it. Raises `AuditorError` where it is not as it was."""
+        position = self.remaker.position(case["id"])
+        if self.labels[case["id"]] != case["label"]:
+            raise AuditorError(
+                f"the dataset now labels {case['id']!r} {self.labels[case['id']]!r}, the run has "
+                f"{case['label']!r}"
+            )
+        return self.remaker.stock[position]
+
+
+def _chosen(run: Run, wanted: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """The examples' rows of cases.parquet with `position` and `pool`, and each pool's size."""
+    cases = run.read_cases(["flag", "evidence", "severity", "confidence", "correct"])
+    grave = cases["severity"].notna()
+    wrong = cases["correct"].eq(False).fillna(False).astype(bool)
+    members = {
+        "spurious_error": cases[grave & (cases["flag"] == "spurious_error")],
+        "wrong_reason": cases[grave & (cases["flag"] == "wrong_reason")],
+        "attention": cases[cases["evidence"] == "attention"],
+        "unsupported": cases[wrong & (cases["evidence"] == "unsupported")],
+    }
+    ordered = {
+        kind: pool.sort_values(["severity", "confidence"], ascending=False, kind="stable").index
+        for kind, pool in members.items()
+    }
+    places = {kind: min(len(ordered[kind]), wanted * of12 // 12) for kind, _, of12 in _POOLS}
+    for kind, _, _ in _POOLS:
+        places[kind] += min(wanted - sum(places.values()), len(ordered[kind]) - places[kind])
+    positions = [(kind, int(i)) for kind, n in places.items() for i in ordered[kind][:n]]
+    if not positions:
+        return [], {}
+    columns = ["id", "image", "label", "predicted", "contrast", "confidence", "margin", "correct",
+               "flag", "cue", "evidence", "severity", "reason"]  # fmt: skip
+    columns += [f"attribute.{name}" for name in run.info["attributes"]]
+    for cues in run.info["cue_sets"]:
+        columns += [f"reliance.{cues['name']}", f"reliance_se.{cues['name']}"]
+    rows: list[dict[str, Any]] = [{} for _ in positions]
+    for name in columns:  # one by one: of a million cases a dozen are wanted
+        values = run.read_cases([name])[name].to_numpy()
+        for row, (_, position) in zip(rows, positions, strict=True):
+            row[name] = plain(values[position])
+    for row, (kind, position) in zip(rows, positions, strict=True):
+        row |= {"pool": kind, "position": position}
+    return rows, {kind: len(pool) for kind, pool in members.items()}
+
+
+def _told(chosen: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
+    counts = [(kind, sum(case["pool"] == kind for case in chosen)) for kind, _, _ in _POOLS]
+    return [(kind, n, _KINDS[kind]) for kind, n in counts if n]
+
+
+def _studio(source: Source) -> tuple[Studio | None, str | None]:
+    """What makes the pictures, or why there are none."""
+    if not source.options.images:
+        return None, "Pictures were left out, as asked."
+    run = source.run
+    try:
+        dataset = source.dataset or _dataset(run)
+        recorded = run.info["regions"]
+        roles = dataset.roles
+        if [*roles.names, *roles.cues] != [*recorded["names"], *recorded["cues"]]:
+            raise AuditorError(
+                f"it now has the regions {listed(list(roles.names))}, the run "
+                f"{listed(recorded['names'])}."
+            )
+        remaker = Remaker.of(run, dataset)
+    except (AuditorError, OSError) as error:
+        return None, f"There are no pictures, since the dataset cannot be opened: {error}"
+    cases = dataset.cases
+    return Studio(run, remaker, dict(zip(cases["id"], cases["label"], strict=True))), None
+
+
+def _dataset(run: Run) -> Dataset:
+    path = run.info.get("configuration_path")
+    if path is None:
+        raise AuditorError(
+            "the run was made from Python without a configuration file, which would say where "
+            "its images are."
+        )
+    if not Path(path).is_file():
+        raise AuditorError(f"{path}: the configuration is there no more.")
+    return open_dataset(path)
+
+
+def _example(source: Source, case: Mapping[str, Any], studio: Studio | None) -> dict[str, Any]:
+    cue = case["cue"]
+    known = {key: value for key, value in case.items() if "." not in key and key != "position"}
+    made: dict[str, Any] = {
+        **known,
+        "chosen": next(told for kind, told, _ in _POOLS if kind == case["pool"]),
+        "attributes": {name: case[f"attribute.{name}"] for name in source.info["attributes"]},
+        "reliance": case.get(f"reliance.{cue}"),
+        "reliance_se": case.get(f"reliance_se.{cue}"),
+        "pair": None,
+        "reviews": of_case(source.reviews, str(case["id"])),
+        "pictures": [],
+        "problem": None,
+    }
+    pair = _pair(source, case)
+    if pair is not None:
+        made["pair"] = {key: pair[key] for key in ("cue", "arms", "margins", "shown", "by")}
+    if studio is None:
+        return made
+    try:
+        image = studio.image(case)
+        made["pictures"] = [
+            *_pictures(studio, case, image),
+            *(_changed(studio, case, pair) if pair else []),
+        ]
+    except (AuditorError, OSError) as error:
+        made["problem"] = f"No pictures: {error}"
+    return made
+
+
+def _pictures(studio: Studio, case: Mapping[str, Any], image: Stocked) -> list[dict[str, Any]]:
+    """The image with its regions' outlines, and the margin map over it."""
+    regions = studio.run.info["regions"]
+    shown = [name for name in outline_colours(regions) if image.regions[name].any()]
+    told = f"{case['label']}, predicted {case['predicted']}"
+    made = [
+        picture(
+            "image",
+            "The image, outlines of " + (listed(shown) or "no region"),
+            f"Case {case['id']}, {told}, with outlines of {listed(shown) or 'no region'}",
+            outlined(np.repeat(image.pixels, 3 // image.pixels.shape[-1], -1), image, regions),
+        )
+    ]
+    margin = np.asarray(studio.run.maps[case["position"], _MARGIN], dtype=np.float32)
+    if np.isnan(margin).all():
+        return made
+    lies = "Margin map" if (margin > 0).any() else "Margin map: no positive evidence"
+    over = heated(image.pixels, margin)
+    made.append(
+        picture(
+            "map",
+            lies,
+            f"{lies} of case {case['id']} over its grey image, with the outlines",
+            outlined(over, image, regions),
+        )
+    )
+    return made
+
+
+def _pair(source: Source, case: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The margins of a case's changed images, and the pair that differs most."""
+    rows = source.run.interventions
+    own = rows[rows["case"] == case["id"]]
+    own = own[own["cue"].notna()]
+    if own.empty:
+        return None
+    cue = case["cue"] if case["cue"] in set(own["cue"]) else own["cue"].iloc[0]
+    own = own[own["cue"] == cue]
+    classes = list(source.info["model"]["classes"])
+    over, under = classes.index(case["predicted"]), classes.index(case["contrast"])
+    margins = [float(logits[over]) - float(logits[under]) for logits in own["logits"]]
+    own = own.assign(margin=margins)
+    for kept, changed, by in (("same", "opposite", "donor"), ("control", "fill", "fill")):
+        a, b = own[own["arm"] == kept], own[own["arm"] == changed]
+        if kept == "control":
+            a = a[a["number"] == 0]
+        on = ["number"] if by == "donor" else ["fill"]
+        pairs = a.merge(b, on=on, suffixes=("_a", "_b"))
+        pairs = pairs[np.isfinite(pairs["margin_a"]) & np.isfinite(pairs["margin_b"])]
+        if pairs.empty:
+            continue
+        most = (pairs["margin_a"] - pairs["margin_b"]).idxmax()
+        number = pairs.loc[most, on[0]]
+        shown = [arm[arm[on[0]] == number].iloc[0].to_dict() for arm in (a, b)]
+        return {
+            "cue": str(cue),
+            "by": by,
+            "arms": [kept, changed],
+            "margins": [_finite(pairs["margin_a"]), _finite(pairs["margin_b"])],
+            "shown": [float(pairs.loc[most, f"margin_{side}"]) for side in "ab"],
+            "rows": shown,
+        }
+    return None
+
+
+_ARMS = {
+    "same": "{cue} of a donor of the same value",
+    "opposite": "{cue} of a donor of another value",
+    "control": "the same fill elsewhere",
+    "fill": "{cue} filled",
+}
+
+
+def _changed(
+    studio: Studio, case: Mapping[str, Any], pair: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    made = []
+    for arm, row, margin in zip(pair["arms"], pair["rows"], pair["shown"], strict=True):
+        told = _ARMS[arm].format(cue=pair["cue"])
+        by = f"donor {row['donor']}" if pair["by"] == "donor" else str(row["fill"])
+        caption = f"{told} ({by}): margin {written(margin, 'logits')}"
+        pixels = studio.remaker.made(row)
+        alt = f"Case {case['id']}, {caption}"
+        made.append(picture(arm, caption, alt, sized(pixels)))
+    return made
+
+
+def _finite(margins: pd.Series) -> list[float]:
+    return [round(float(margin), 6) for margin in margins]

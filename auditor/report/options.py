@@ -1,0 +1,60 @@
+"""What a report holds: its sections in order, and how many examples it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditor.errors import AuditorError
+
+SECTIONS: Mapping[str, str] = {
+    "verdict": "Verdict",
+    "scope": "What was audited, and what was not",
+    "data": "Data and its skew",
+    "model": "Model, method and gates",
+    "performance": "Performance",
+    "disparities": "Disparities between groups",
+    "attention": "Attention against regions",
+    "cues": "Cues that should not decide",
+    "examples": "Examples",
+    "review": "Human review",
+    "limits": "Limits",
+    "collect": "What to collect",
+    "provenance": "Provenance",
+    "signoff": "Sign-off",
+    "appendix": "Appendix",
+}
+"""Every section's title by its name, in the order in which a report has them by default."""
+
+MOST_EXAMPLES = 60
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report holds.
+
+    `sections` are names of `SECTIONS`, in the order wanted; `examples` is the number of example
+    cases, 0 to 60; `images` says whether examples show pictures. Raises `AuditorError` for
+    anything else.
+    """
+
+    sections: tuple[str, ...] = tuple(SECTIONS)
+    examples: int = 12
+    images: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.sections:
+            if name not in SECTIONS:
+                raise AuditorError(
+                    f"a report has no section {name!r}; choose among {', '.join(SECTIONS)}."
+                )
+        if len(set(self.sections)) != len(self.sections):
+            raise AuditorError(
+                f"the sections {', '.join(self.sections)} name one twice; name each once."
+            )
+        if not self.sections:
+            raise AuditorError(f"a report needs a section; choose among {', '.join(SECTIONS)}.")
+        if not 0 <= self.examples <= MOST_EXAMPLES:
+            raise AuditorError(
+                f"a report shows 0 to {MOST_EXAMPLES} examples, not {self.examples}."
+            )

@@ -1,0 +1,54 @@
+"""The report of a run: what it holds, how it looks, and its files."""
+
+import streamlit as st
+
+from auditor.dashboard import state
+from auditor.dashboard.reporting import made
+from auditor.dashboard.words import plain
+from auditor.errors import AuditorError
+from auditor.report import FORMATS, MOST_EXAMPLES, SECTIONS, ReportOptions
+
+TYPES = {"html": "text/html", "md": "text/markdown", "json": "application/json"}
+
+opened = state.opened()
+state.address({})
+st.title("Report")
+sections = st.multiselect(
+    "Sections",
+    list(SECTIONS),
+    default=list(SECTIONS),
+    format_func=lambda name: SECTIONS[name],
+    wrap=True,
+)
+left, middle, right = st.columns([2, 3, 4], gap="medium")
+examples = left.slider("Example cases", 0, MOST_EXAMPLES, 8)
+images = middle.toggle("Include images", value=True, help="Without them no pixel leaves this run.")
+middle.caption(
+    "Images of people may be personal data: leave them out of a report that goes to readers "
+    "who may not see the dataset."
+)
+reviews = right.toggle("Include the verdicts of reviewers", value=True)
+if not sections:
+    st.info("Choose at least one section.")
+    st.stop()
+try:
+    options = ReportOptions(tuple(sections), examples, images)
+    with st.spinner("Writing the report …", show_time=True):
+        page = made(opened, "html", options, reviews)
+except AuditorError as error:
+    st.error(plain(error))
+    st.stop()
+with st.container(horizontal=True):
+    for name in FORMATS:
+        st.download_button(
+            f"Download .{name}",
+            lambda name=name: made(opened, name, options, reviews),
+            file_name=f"{opened.run.path.name}.{name}",
+            mime=TYPES.get(name, "application/octet-stream"),
+            icon=":material/download:",
+            key=f"download_{name}",
+            on_click="ignore",
+        )
+st.caption(f"{len(page) / 1e6:.1f} MB as HTML. Preview:")
+with st.container(border=True):
+    st.iframe(page.decode("utf-8"), height=900)
