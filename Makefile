@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format screenshots clean
 
 demo: $(READY)
 	$(BIN)/auditor demo --out build/demo
@@ -24,6 +24,11 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Every page of the dashboard as a picture, and the three of the README; needs Debian's chromium.
+screenshots: $(READY)
+	$(BIN)/python -m benchmarks.screenshots
+	$(BIN)/python -m benchmarks.screenshots --readme
 
 # torch first: the index's newest torch would bring gigabytes of CUDA, the pin does not.
 $(READY): pyproject.toml constraints.txt

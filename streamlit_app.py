@@ -3,6 +3,8 @@
 import streamlit as st
 
 from auditor.dashboard import state
+from auditor.dashboard.words import plain
+from auditor.errors import AuditorError
 
 st.set_page_config(page_title="Auditor", page_icon=state.ICON, layout="wide")
 state.served()
@@ -24,4 +26,8 @@ page = st.navigation(
     }
 )
 state.sidebar()
-page.run()
+try:
+    page.run()
+except AuditorError as error:
+    # A file of the run that is damaged or gone; what could be shown before it stands above.
+    st.error(plain(error))

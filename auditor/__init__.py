@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from auditor.configuration import Config, read_config
     from auditor.datasets import Dataset, open_dataset
     from auditor.errors import AuditorError
+    from auditor.exports import write_export
     from auditor.findings import compare
     from auditor.geometry import Preprocess
     from auditor.models import Classifier, load_classifier
     from auditor.pipeline import Settings, audit
     from auditor.pipeline.finetuning import finetune
+    from auditor.policies import check, read_policy
     from auditor.regions import RegionRoles
     from auditor.report import write_report
     from auditor.store import Run, open_run
@@ -38,12 +40,15 @@ _HOMES = {
     "Run": "auditor.store",
     "Settings": "auditor.pipeline",
     "audit": "auditor.pipeline",
+    "check": "auditor.policies",
     "compare": "auditor.findings",
     "finetune": "auditor.pipeline.finetuning",
     "load_classifier": "auditor.models",
     "open_dataset": "auditor.datasets",
     "open_run": "auditor.store",
     "read_config": "auditor.configuration",
+    "read_policy": "auditor.policies",
+    "write_export": "auditor.exports",
     "write_report": "auditor.report",
 }
 
@@ -57,12 +62,15 @@ __all__ = [
     "Run",
     "Settings",
     "audit",
+    "check",
     "compare",
     "finetune",
     "load_classifier",
     "open_dataset",
     "open_run",
     "read_config",
+    "read_policy",
+    "write_export",
     "write_report",
 ]
 

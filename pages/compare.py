@@ -14,6 +14,7 @@ opened = state.opened()
 others = [name for name in state.names() if name != opened.run.path.name]
 st.title("Compare")
 if not others:
+    state.address({})
     st.info(
         "Comparing takes two finished runs over the same cases. Audit another classifier on this "
         "dataset, and it appears here."

@@ -51,6 +51,22 @@ with links:
     state.case_link("Right for the wrong reason", Filter(flag="wrong_reason"), ":material/help:")
     state.case_link("All errors", Filter(outcome="error"), ":material/close:")
 
+left, right = st.columns(2, gap="large")
+with left:
+    st.header("Worst group")
+    for statement in seen.worst:
+        st.markdown(plain(statement.text))
+        if statement.linked:
+            state.case_link("Its cases", Filter(finding=statement.number), ":material/groups:")
+    if not seen.worst:
+        st.write("No group has enough cases to say.")
+with right:
+    st.header("Skew of the dataset")
+    for statement in seen.skew:
+        st.markdown(plain(statement.text))
+    if not seen.skew:
+        st.write("Without attributes nothing can be said of it.")
+
 NAMES = {"warning": "Warnings", "notice": "Notices", "info": "For information"}
 ICONS = {"warning": ":material/warning:", "notice": ":material/info:", "info": ":material/notes:"}
 st.header("Findings")
@@ -71,6 +87,11 @@ for severity, name in NAMES.items():
                 st.dataframe(
                     list(statement.table),
                     hide_index=True,
+                    column_order=[
+                        name
+                        for name in statement.table[0]
+                        if any(row.get(name) is not None for row in statement.table)
+                    ],
                     column_config={
                         name: st.column_config.Column(name.replace("_", " "))
                         for name in statement.table[0]

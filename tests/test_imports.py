@@ -41,8 +41,10 @@ LAYERS = {
     "changes": 2.5,  # made of datasets and evidence
     "pipeline": 3,
     "figures": 4,
+    "policies": 4,
     "report": 4,
     "study": 4,
+    "exports": 4.5,  # the model card is made of what the report says
     "cli": 6,
     "dashboard": 5,
     "__main__": 7,
@@ -127,7 +129,18 @@ def test_torchvision_is_imported_at_one_place_only():
 
 @pytest.mark.parametrize(
     "part_name",
-    ["store", "findings", "datasets", "changes", "reviews", "report", "figures", "dashboard"],
+    [
+        "store",
+        "findings",
+        "datasets",
+        "changes",
+        "reviews",
+        "report",
+        "exports",
+        "figures",
+        "policies",
+        "dashboard",
+    ],
 )
 def test_reading_a_run_reaches_torch_by_no_path(part_name):
     todo = [name for name in MODULES if part(name) == part_name]

@@ -22,8 +22,6 @@ class Remaker:
 
     dataset: Dataset
     stock: Stock
-    positions: Mapping[str, int]
-    """Of the dataset's cases by id."""
     sets: Mapping[str, CueSet]
     """By name."""
     anchoring: Anchoring
@@ -50,7 +48,6 @@ class Remaker:
         return cls(
             dataset,
             Stock(dataset, Preprocess.read(info["model"]["preprocess"])),
-            {case: position for position, case in enumerate(dataset.cases["id"])},
             {cues.name: cues for cues in sets},
             Anchoring.read(info["anchoring"]),
             (height, width),
@@ -60,12 +57,14 @@ class Remaker:
 
     def position(self, case: str) -> int:
         """Where a case is in the dataset. Raises `RunError` where it is there no more."""
-        if case not in self.positions:
+        # Looked up in the column: a dictionary of a million ids would take 200 MB.
+        found = (self.dataset.cases["id"] == case).to_numpy().nonzero()[0]
+        if not len(found):
             raise RunError(
                 f"the dataset holds no case {case!r} any more, which the run audited; restore the "
                 "dataset, or audit again."
             )
-        return self.positions[case]
+        return int(found[0])
 
     def made(self, row: Mapping[str, Any]) -> Pixels:
         """The image [height, width, channels] of a row, with its columns as keys.

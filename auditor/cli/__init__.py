@@ -14,9 +14,11 @@ import click
 
 import auditor
 from auditor.cli.audit import audit
+from auditor.cli.check import check
 from auditor.cli.compare import compare
 from auditor.cli.dashboard import dashboard
 from auditor.cli.demo import demo
+from auditor.cli.export import export
 from auditor.cli.finetune import finetune
 from auditor.cli.report import report
 from auditor.cli.reviews import reviews
@@ -39,6 +41,7 @@ def commands() -> None:
     auditor show runs/first
     auditor report runs/first --out first.html
     auditor compare runs/first runs/balanced
+    auditor check runs/first --policy policy.toml
     """
 
 
@@ -49,7 +52,9 @@ for command in (
     show,
     dashboard,
     report,
+    export,
     compare,
+    check,
     reviews,
     finetune,
     study,

@@ -16,7 +16,7 @@ from auditor.dashboard.cards import cards, viewer_data
 from auditor.dashboard.case import CaseView, Change, Test, case_view
 from auditor.dashboard.components import gallery, viewer
 from auditor.dashboard.filters import REVIEWED, UNKNOWN, UNREVIEWED, Filter, whole
-from auditor.dashboard.index import Coded, Rows, neighbours, next_among
+from auditor.dashboard.index import Coded, Rows, neighbours, next_among, position
 from auditor.dashboard.media import changed_address
 from auditor.dashboard.opened import Opened
 from auditor.dashboard.words import EVIDENCE, FLAGS, STATUS, many, number, plain, share
@@ -83,6 +83,7 @@ def filters(opened: Opened, wanted: Filter) -> None:
         st.selectbox(
             title,
             list(options),
+            index=None,  # or a condition once chosen could not be taken away again
             key=key,
             on_change=change,
             format_func=lambda value: options[value],
@@ -417,8 +418,7 @@ def _regions(view: CaseView) -> None:
 
 
 def _strip(opened: Opened, rows: Rows, row: int, verdicts: Coded) -> None:
-    place = opened.index.place
-    at = int(np.searchsorted(place[rows], place[row]))
+    at = position(rows, row, opened.index.place)
     start = max(0, min(at - _STRIP // 2, len(rows) - _STRIP))
     near = rows[start : start + _STRIP].tolist()
     gallery(

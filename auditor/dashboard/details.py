@@ -19,6 +19,7 @@ from auditor.errors import RunError
 from auditor.store import Run
 
 _KEPT = 4  # row groups: neighbours in the queue often lie in few
+_KEPT_PATHS = 64  # row groups' paths of images: a gallery's cases lie in as many as it has
 _MADE = ("case", "cue", "arm", "attribute", "donor", "fill", "number", "logits")
 
 
@@ -28,11 +29,19 @@ class Details:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._cases = _Groups(run.path / "cases.parquet")
+        self._images = _Groups(run.path / "cases.parquet", ("image",), _KEPT_PATHS, self._cases)
         self._interventions = _Groups(run.path / "interventions.parquet")
 
     def case(self, row: int) -> dict[str, Any]:
         """Every column of a case, nulls as None. Raises `RunError` for a row that is not there."""
         return dict(self._cases.rows(row, row + 1).to_pylist()[0])
+
+    def image(self, row: int) -> str:
+        """The path of a case's image, as the dataset has it. Raises `RunError`.
+
+        Without the rest of its row group, which is a hundred columns.
+        """
+        return str(self._images.rows(row, row + 1)["image"][0].as_py())
 
     def interventions(self, case: str) -> pd.DataFrame:
         """The rows of `interventions.parquet` of a case, with the margins of its two classes.
@@ -75,19 +84,34 @@ class Details:
 class _Groups:
     """A Parquet file's rows by number, the row groups last read being kept."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(
+        self,
+        file: Path,
+        columns: tuple[str, ...] | None = None,
+        most: int = _KEPT,
+        like: _Groups | None = None,
+    ) -> None:
+        """Of some columns, or all; `like` are other groups of the same file."""
         self._file = file
+        self._columns = None if columns is None else list(columns)
+        self._most = most
+        self._like = like
         self._lock = Lock()
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
 
     @cached_property
     def _opened(self) -> tuple[pq.ParquetFile, NDArray[np.int64]]:
         try:
-            opened = pq.ParquetFile(self._file, memory_map=True)
+            # Not mapped: what was read once of a map counts as memory of this process.
+            opened = pq.ParquetFile(self._file, memory_map=False, metadata=self._metadata())
         except (OSError, pa.ArrowException) as error:
             raise RunError(f"{self._file}: is damaged ({error}); run the audit again.") from None
         sizes = [opened.metadata.row_group(n).num_rows for n in range(opened.num_row_groups)]
         return opened, np.cumsum([0, *sizes])
+
+    def _metadata(self) -> pq.FileMetaData | None:
+        """Of the other groups: that of a million cases takes 20 MB."""
+        return None if self._like is None else self._like._opened[0].metadata
 
     def rows(self, start: int, stop: int) -> pa.Table:
         with self._lock:
@@ -104,11 +128,13 @@ class _Groups:
     def _group(self, number: int) -> pa.Table:
         if number not in self._kept:
             try:
-                self._kept[number] = self._opened[0].read_row_group(number)
+                self._kept[number] = self._opened[0].read_row_group(
+                    number, columns=self._columns, use_threads=False
+                )
             except (OSError, pa.ArrowException) as error:
                 told = f"{self._file}: is damaged ({error}); run the audit again."
                 raise RunError(told) from None
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(number)
         return self._kept[number]

@@ -1,13 +1,16 @@
 """What a run's cases are filtered and sorted by, in memory; everything else stays on disk.
 
-A case takes about 40 bytes and its id, so that a million of them fit many times into a server,
+A case takes about 60 bytes and its id, so that a million of them fit many times into a server,
 and any filter takes a few milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -72,6 +75,15 @@ class CaseIndex:
     by their map by excess, then errors by confidence, then the rest as they come."""
     place: Rows = field(repr=False)
     """[cases] where each stands in `order`."""
+    _found: OrderedDict[int | str, Bools] = field(
+        default_factory=OrderedDict, init=False, repr=False, compare=False
+    )
+    """The cases of findings and searches last asked for: a page is drawn again and again."""
+    _known: OrderedDict[str, int] = field(
+        default_factory=OrderedDict, init=False, repr=False, compare=False
+    )
+    """The rows of the ids last told."""
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, run: Run) -> CaseIndex:
@@ -82,7 +94,10 @@ class CaseIndex:
         numbers = ["correct", "severity", "confidence", *cues]
         file = run.path / "cases.parquet"
         try:
-            table = pq.read_table(file, columns=["id", *texts, *numbers], read_dictionary=texts)
+            # One after the other: all at once would need several times what is kept of them.
+            table = pq.read_table(
+                file, columns=["id", *texts, *numbers], read_dictionary=texts, pre_buffer=False
+            )
         except (OSError, KeyError, pa.ArrowException) as error:
             raise RunError(f"{file}: is damaged ({error}); run the audit again.") from None
         coded = {name: _coded(table[name]) for name in texts}
@@ -93,6 +108,8 @@ class CaseIndex:
         for name, cue in zip(cues, run.info["regions"]["cues"], strict=True):
             # Maps queue for single cues alone.
             excess = np.where(coded["cue"].equals(cue), _floats(table[name]), excess)
+        ids = table["id"].combine_chunks() if len(table) < _ONE_CHUNK else table["id"]
+        del table
         order = _queue(coded, correct, severity, excess, confidence)
         place = np.empty_like(order)
         place[order] = np.arange(len(order), dtype=np.int32)
@@ -101,7 +118,7 @@ class CaseIndex:
             coded,
             np.where(np.isnan(correct), -1, correct).astype(np.int8),
             severity,
-            table["id"].combine_chunks() if len(table) < _ONE_CHUNK else table["id"],
+            ids,
             order,
             place,
         )
@@ -116,12 +133,27 @@ class CaseIndex:
 
     def case(self, row: int) -> str:
         """The id of a case."""
-        return str(self.ids[row].as_py())
+        case = str(self.ids[row].as_py())
+        self._remember(case, int(row))
+        return case
 
     def row(self, case: str) -> int | None:
         """The row of an id; None where there is no such case."""
-        row = pc.index(self.ids, case).as_py()
-        return None if row < 0 else int(row)
+        # Most often one that was shown just before.
+        known = self._known.get(case)
+        if known is not None:
+            return known
+        row = int(pc.index(self.ids, case).as_py())
+        if row < 0:
+            return None
+        self._remember(case, row)
+        return row
+
+    def _remember(self, case: str, row: int) -> None:
+        with self._lock:
+            self._known[case] = row
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
 
     def select(self, wanted: Filter, verdicts: Coded | None = None) -> Rows:
         """The rows that fulfil a filter, in the order of the queue.
@@ -141,14 +173,33 @@ class CaseIndex:
         if wanted.verdict:
             mask &= _judged(verdicts, wanted.verdict, len(self))
         if wanted.text:
-            found = pc.match_substring(self.ids, wanted.text, ignore_case=True)
-            mask &= np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+            mask &= self._once(wanted.text, lambda: self._holding(wanted.text))
         if wanted.finding is not None:
             mask &= self.finding(wanted.finding)
         return self.order[mask[self.order]]
 
     def finding(self, number: int) -> Bools:
         """[cases] those behind a finding; all where it is about all of them."""
+        return self._once(number, lambda: self._behind(number))
+
+    def _once(self, key: int | str, find: Callable[[], Bools]) -> Bools:
+        """What `find` gives, kept for the next time."""
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        found = find()
+        with self._lock:
+            self._found[key] = found
+            while len(self._found) > _KEPT:
+                self._found.popitem(last=False)
+        return found
+
+    def _holding(self, text: str) -> Bools:
+        found = pc.match_substring(self.ids, text, ignore_case=True)
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+    def _behind(self, number: int) -> Bools:
         findings = self.run.findings
         if number >= len(findings):
             raise RunError(f"{self.run.path}: has {len(findings)} findings, and none {number}.")
@@ -163,6 +214,9 @@ class CaseIndex:
 
 
 _ONE_CHUNK = 10_000_000
+_KEPT = 8  # masks; of a million cases each takes 1 MB
+_REMEMBERED = 4096  # ids
+_AT_ONCE = 4096  # rows
 
 
 def _coded(column: pa.ChunkedArray) -> Coded:
@@ -231,13 +285,18 @@ def _judged(verdicts: Coded | None, wanted: str, count: int) -> Bools:
     return verdicts.equals(wanted)
 
 
+def position(rows: Rows, row: int, place: Rows) -> int:
+    """Where a case stands or would stand among selected rows, which are in the queue's order."""
+    return bisect_left(rows, int(place[row]), key=lambda other: int(place[other]))
+
+
 def neighbours(rows: Rows, row: int, place: Rows) -> tuple[int | None, int | None, int | None]:
     """Of a case among selected rows: its number from 0, the row before it and the one after.
 
     The number is None for a case that is not among them; its neighbours are those of the place
     that it would have.
     """
-    at = int(np.searchsorted(place[rows], place[row]))
+    at = position(rows, row, place)
     among = at < len(rows) and int(rows[at]) == row
     before = int(rows[at - 1]) if at > 0 else None
     following = at + 1 if among else at
@@ -247,8 +306,12 @@ def neighbours(rows: Rows, row: int, place: Rows) -> tuple[int | None, int | Non
 
 def next_among(rows: Rows, row: int, place: Rows, done: Bools) -> int | None:
     """The first selected row after `row`, then from the start, that is not `done` [cases]."""
-    at = int(np.searchsorted(place[rows], place[row], side="right"))
-    turned = np.concatenate([rows[at:], rows[:at]])
-    open_ = turned[~done[turned]]
-    open_ = open_[open_ != row]
-    return int(open_[0]) if len(open_) else None
+    at = position(rows, row, place)
+    # Most often one of the next few: all of a million would take longer than drawing the page.
+    for part in (rows[at:], rows[:at]):
+        for start in range(0, len(part), _AT_ONCE):
+            some = part[start : start + _AT_ONCE]
+            open_ = some[~done[some] & (some != row)]
+            if len(open_):
+                return int(open_[0])
+    return None

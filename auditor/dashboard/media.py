@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from asyncio import Lock
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -52,16 +54,31 @@ def _start(opened: Opened) -> str:
 def picture_routes(library: Library) -> list[Route]:
     """The routes of a folder of runs."""
 
+    def answered(make: Callable[[Opened, Request], bytes], request: Request) -> Response:
+        try:
+            opened = library.open(request.path_params["run"])
+            if opened.run.key != request.path_params["key"]:
+                return _none("the run has been replaced; reload the page")
+            return Response(make(opened, request), media_type="image/webp", headers=_HEADERS)
+        except (AuditorError, IndexError) as error:
+            return _none(str(error))
+
     def served(make: Callable[[Opened, Request], bytes]) -> Callable[[Request], Response]:
         # A plain function: the server runs it in a thread, and goes on meanwhile.
-        def endpoint(request: Request) -> Response:
-            try:
-                opened = library.open(request.path_params["run"])
-                if opened.run.key != request.path_params["key"]:
-                    return _none("the run has been replaced; reload the page")
-                return Response(make(opened, request), media_type="image/webp", headers=_HEADERS)
-            except (AuditorError, IndexError) as error:
-                return _none(str(error))
+        return lambda request: answered(make, request)
+
+    # Outlines and changed images take long, and a case has many: one at a time, so that the
+    # next page is drawn meanwhile, and none for whoever has gone on to it.
+    turn = Lock()
+
+    def queued(
+        make: Callable[[Opened, Request], bytes],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            async with turn:
+                if await request.is_disconnected():
+                    return _none("nobody waits for it")
+                return await run_in_threadpool(answered, make, request)
 
         return endpoint
 
@@ -82,8 +99,8 @@ def picture_routes(library: Library) -> list[Route]:
     return [
         Route(f"{start}/image/{{row:int}}/{{side:int}}", served(image), methods=["GET"]),
         Route(f"{start}/overlay/{{row:int}}/{{which}}", served(overlay), methods=["GET"]),
-        Route(f"{start}/outlines/{{row:int}}", served(outlines), methods=["GET"]),
-        Route(f"{start}/changed/{{row:int}}/{{number:int}}", served(changed), methods=["GET"]),
+        Route(f"{start}/outlines/{{row:int}}", queued(outlines), methods=["GET"]),
+        Route(f"{start}/changed/{{row:int}}/{{number:int}}", queued(changed), methods=["GET"]),
     ]
 
 

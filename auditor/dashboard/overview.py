@@ -48,16 +48,18 @@ class Overview:
     """Cases by evidence: `confirmed`, `probable`, `attention`."""
     tested: int
     statements: tuple[Statement, ...]
-    """Without the verdict, the gates and the accuracy; warnings first."""
-    worst: Statement | None
+    """Without what has a place of its own (verdict, accuracy, gates, worst group, skew); warnings
+    first."""
+    worst: tuple[Statement, ...]
+    """The lowest accuracy by label, and by label and each attribute."""
     skew: tuple[Statement, ...]
     gates: tuple[Statement, ...]
     unjudged: Mapping[str, int]
     """Cases by status, in words."""
 
 
-_ELSEWHERE = ("verdict", "accuracy", "not_judged")
-_SKEW = ("association", "training_association", "presence_association")
+_ELSEWHERE = ("verdict", "accuracy", "worst_group", "not_judged")
+_SKEW = ("association", "training_association")
 
 
 def overview(run: Run) -> Overview:
@@ -74,7 +76,6 @@ def overview(run: Run) -> Overview:
         )
         for number, finding in enumerate(run.findings)
     ]
-    by_kind = {statement.kind: statement for statement in reversed(statements)}
     accuracy = next((f["value"] for f in run.findings if f["kind"] == "accuracy"), None)
     gates = tuple(s for s in statements if s.kind.startswith("gate_") or s.kind == "layer")
     evidence = counts["evidence"]
@@ -88,8 +89,8 @@ def overview(run: Run) -> Overview:
         int(counts["errors"]),
         {name: int(evidence.get(name, 0)) for name in ("confirmed", "probable", "attention")},
         int(counts["tested"]),
-        tuple(s for s in statements if s.kind not in _ELSEWHERE and s not in gates),
-        by_kind.get("worst_group"),
+        tuple(s for s in statements if s.kind not in (*_ELSEWHERE, *_SKEW) and s not in gates),
+        tuple(s for s in statements if s.kind == "worst_group"),
         tuple(s for s in statements if s.kind in _SKEW),
         gates,
         {STATUS.get(name, name): int(n) for name, n in counts["excluded"].items()},

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from auditor.changes import Remaker
 from auditor.dashboard.colours import heat, region_colours
 from auditor.dashboard.details import Details
+from auditor.dashboard.memory import settle
 from auditor.datasets import Dataset, open_dataset
 from auditor.datasets.images import read_image
 from auditor.errors import AuditorError, RunError
@@ -28,9 +28,14 @@ from auditor.geometry import Placement, Preprocess
 from auditor.store import Run
 from auditor.types import MAPS
 
+if TYPE_CHECKING:
+    from auditor.changes import Remaker
+
 SIDES = (240, 720)
 """Longer sides in pixels that a picture is made at: in a gallery, and by itself."""
-CACHE_BYTES = 48 << 20
+CACHE_BYTES = 16 << 20
+"""Some 4,000 thumbnails. Browsers keep those that they have seen, too."""
+_FRAMES = 1024  # kept
 _MAP_SIDE = 256
 _QUALITY = 80
 
@@ -59,6 +64,7 @@ class Pictures:
         self._preprocess = Preprocess.read(run.info["model"]["preprocess"])
         self._cache: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
         self._held = 0
+        self._frames: OrderedDict[int, Frame] = OrderedDict()
         self._lock = Lock()
         self._opening = Lock()
         self._remaker: Remaker | AuditorError | None = None
@@ -91,21 +97,36 @@ class Pictures:
 
     def frame(self, row: int) -> Frame:
         """Where the model's input lies in the image of a case. Raises `AuditorError`."""
-        case = self._details.case(row)
-        image = read_image(self._path(case["image"])).image
-        return _frame(self._preprocess.placement((image.height, image.width)))
+        with self._lock:
+            known = self._frames.get(row)
+        if known is not None:
+            return known
+        image = read_image(self._path(row)).image
+        return self._framed(row, image)
 
     # -- making -----------------------------------------------------------------------------------
 
     def _shrunk(self, row: int, side: int) -> bytes:
-        image = read_image(self._path(self._details.case(row)["image"])).image
+        image = read_image(self._path(row)).image
+        self._framed(row, image)
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
         return _webp(image)
+
+    def _framed(self, row: int, image: Image.Image) -> Frame:
+        """Kept, so that a case whose image was fetched ahead needs no reading of it to be shown."""
+        frame = _frame(self._preprocess.placement((image.height, image.width)))
+        with self._lock:
+            self._frames[row] = frame
+            while len(self._frames) > _FRAMES:
+                self._frames.popitem(last=False)
+        return frame
 
     def _heated(self, row: int, which: str) -> bytes:
         if which not in MAPS:
             raise RunError(f"there is no map {which!r}; there are {', '.join(MAPS)}.")
-        stored = np.asarray(self.run.maps[row, MAPS.index(which)], dtype=np.float32)
+        # By a run of its own, whose file is closed again: the pages of a map that stays open
+        # add up to all of it.
+        stored = np.array(replace(self.run).maps[row, MAPS.index(which)], dtype=np.float32)
         highest = float(np.nanmax(stored)) if np.isfinite(stored).any() else 0.0
         if highest <= 0:
             raise RunError(f"case {row} has no positive evidence in the map of {which}.")
@@ -144,17 +165,21 @@ class Pictures:
 
     # -- what they are made of --------------------------------------------------------------------
 
-    def _path(self, image: str) -> Path:
-        return Path(self.run.info["image_root"]) / image
+    def _path(self, row: int) -> Path:
+        return Path(self.run.info["image_root"]) / self._details.image(row)
 
     def remaker(self) -> Remaker:
         """Reads the run's dataset, which is opened once. Raises `AuditorError` if it cannot be."""
+        # Here, since it imports SciPy: a server should answer before that.
+        from auditor.changes import Remaker  # noqa: PLC0415
+
         with self._opening:
             if self._remaker is None:
                 try:
                     self._remaker = Remaker.of(self.run, _dataset(self.run))
                 except AuditorError as error:
                     self._remaker = error
+                settle()
             if isinstance(self._remaker, AuditorError):
                 raise self._remaker
             return self._remaker

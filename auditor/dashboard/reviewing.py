@@ -14,7 +14,8 @@ from auditor.dashboard.index import CaseIndex, Coded
 from auditor.reviews import VERDICTS, Event, Reviews
 from auditor.store import Run
 
-_FEW = 32  # ids that are looked up one by one; more make one pass worth its hash table
+_REVIEWERS = 4
+_FEW = 32  # ids that are looked up one by one; more are found in one pass
 
 
 class Reviewing:
@@ -28,16 +29,21 @@ class Reviewing:
         self._rows: dict[str, int] = {}
         self._seen = -1
         self._current = self.reviews.current(run.key).iloc[:0]
+        self._own: dict[str, tuple[int, Coded]] = {}
 
     def current(self) -> pd.DataFrame:
         """The standing verdict of each case and reviewer; see `auditor.reviews.Reviews.current`."""
+        return self._standing()[1]
+
+    def _standing(self) -> tuple[int, pd.DataFrame]:
+        """The id of the newest event, and what stands since."""
         with self._lock:
             newest = self._newest()
             if newest != self._seen:
                 self._current = self.reviews.current(self.run.key)
                 self._look_up(self._current["case"].tolist())
                 self._seen = newest
-            return self._current
+            return self._seen, self._current
 
     def _newest(self) -> int:
         """The id of the run's newest event; 0 without one."""
@@ -46,7 +52,17 @@ class Reviewing:
 
     def verdicts(self, reviewer: str) -> Coded:
         """[cases] a reviewer's own verdicts; null where there is none, or only a note."""
-        current = self.current()
+        seen, current = self._standing()
+        known = self._own.get(reviewer)
+        if known is not None and known[0] == seen:
+            return known[1]
+        found = self._verdicts(current, reviewer)
+        # Of a few reviewers: those who look at the run now.
+        others = [item for item in self._own.items() if item[0] != reviewer]
+        self._own = dict([*others, (reviewer, (seen, found))][-_REVIEWERS:])
+        return found
+
+    def _verdicts(self, current: pd.DataFrame, reviewer: str) -> Coded:
         own = current[(current["reviewer"] == reviewer) & current["verdict"].notna()]
         codes = np.full(len(self._index), -1, dtype=np.int32)
         places = {name: number for number, name in enumerate(VERDICTS)}
@@ -82,8 +98,12 @@ class Reviewing:
     def _look_up(self, cases: Iterable[str]) -> None:
         new = [case for case in dict.fromkeys(cases) if case not in self._rows]
         if len(new) <= _FEW:
-            found = [pc.index(self._index.ids, case).as_py() for case in new]
+            one_by_one = [self._index.row(case) for case in new]
+            found = [-1 if row is None else row for row in one_by_one]
         else:
-            places = pc.index_in(pa.array(new), value_set=self._index.ids)
-            found = places.fill_null(-1).to_pylist()
+            # A set of the few, not of the million.
+            among = pc.is_in(self._index.ids, value_set=pa.array(new))
+            rows = np.flatnonzero(among.to_numpy(zero_copy_only=False)).tolist()
+            places = {self._index.case(row): row for row in rows}
+            found = [places.get(case, -1) for case in new]
         self._rows.update(zip(new, found, strict=True))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import streamlit
@@ -16,6 +19,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from auditor.dashboard.library import Library
 from auditor.dashboard.media import picture_routes
+from auditor.dashboard.memory import be_fair, be_frugal, settle
 from auditor.dashboard.shared import Shared, share
 from auditor.errors import AuditorError
 
@@ -33,18 +37,36 @@ def serve(
     started; None for the working directory. Raises `AuditorError` where the port is taken.
     """
     _free(port)
+    be_frugal()
+    be_fair()
     library = Library(runs)
     share(Shared(library, focus, (configurations or Path.cwd()).resolve(), ADDRESS))
-    application(library).run(config={**options(), "server.port": port})
+    application(library, focus).run(config={**options(), "server.port": port})
 
 
-def application(library: Library) -> streamlit.App:
-    """The pages and the pictures, behind the checks that every request passes."""
+def application(library: Library, focus: str | None = None) -> streamlit.App:
+    """The pages and the pictures, behind the checks that every request passes.
+
+    The run `focus`, or the newest one, is opened once the server starts, meanwhile.
+    """
+
+    def prepare() -> None:
+        library.warm(focus)
+        # What every page imports, so that the first one does not wait for it.
+        import_module("auditor.dashboard.desk")
+        settle()
+
+    @asynccontextmanager
+    async def warm(_: streamlit.App) -> AsyncIterator[None]:
+        Thread(target=prepare, daemon=True).start()
+        yield
+
     # A folder called `pages` would make Streamlit run a page by itself where it is opened by
     # its address; the entry script, which begins every page, names them.
     PagesManager.uses_pages_directory = False
     return streamlit.App(
         entry_script(),
+        lifespan=warm,
         routes=picture_routes(library),
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False),

@@ -25,6 +25,10 @@ h2 { font-size: 1.45rem !important; } h3 { font-size: 1.15rem !important; }
 [data-testid="stMain"] hr { margin: 0.1rem 0 !important; }
 [data-testid="stMetricValue"] { font-size: clamp(1.3rem, 2.3vw, 2.1rem) !important; }
 [data-testid="stMetricLabel"] * { overflow: visible; white-space: normal !important; }
+[data-testid="stPlotlyChart"] :is(.xtick text, .ytick text, .xtitle, .ytitle, .legendtext,
+  .annotation-text) {
+  fill: currentColor !important;
+}
 [data-testid="stMain"] [data-testid="stPageLink"] a {
   border: 1px solid rgba(128, 128, 128, 0.45); border-radius: 0.4rem; padding: 0.3rem 0.7rem;
 }

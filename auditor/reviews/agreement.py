@@ -8,8 +8,6 @@ from itertools import combinations
 
 import pandas as pd
 
-from auditor.statistics import wilson
-
 FLAGGED = ("confirmed", "probable")
 """Evidence of the cases that count as flagged in findings and totals."""
 QUEUED = ("attention",)
@@ -117,6 +115,9 @@ def flag_agreement(current: pd.DataFrame, cases: pd.DataFrame) -> FlagAgreement:
     pairs = list(zip(machine, human, strict=True))
     both, machine_only = pairs.count((True, True)), pairs.count((True, False))
     kappa, reason = _kappa(machine, human)
+    # Here, since it imports SciPy, and a dashboard should answer before that.
+    from auditor.statistics import wilson  # noqa: PLC0415
+
     interval = wilson(both, both + machine_only)
     low, high = interval or (None, None)
     return FlagAgreement(

@@ -41,7 +41,7 @@ def export_csv(reviews: Reviews, file: Path, run_key: str | None = None) -> int:
         writer.writerow(COLUMNS)
         for row in current[list(COLUMNS)].itertuples(index=False):
             texts = row._replace(tags=_TAG_SEPARATOR.join(row.tags), verdict=row.verdict or "")
-            writer.writerow(_guarded(text) for text in texts)
+            writer.writerow(guarded(text) for text in texts)
     part.replace(file)
     return len(current)
 
@@ -149,8 +149,8 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
                     "text that holds the separator in quotation marks"
                 )
                 continue
-            unguarded = (_unguarded(cell) for cell in cells)
-            rows.append((line, dict(zip(head, unguarded, strict=True))))
+            texts = (unguarded(cell) for cell in cells)
+            rows.append((line, dict(zip(head, texts, strict=True))))
     except csv.Error as error:
         problems.append(f"line {reader.line_num} cannot be read ({error}); save the file as CSV")
     if problems:
@@ -190,12 +190,13 @@ def _listed(known: dict[str, _Target]) -> str:
     return "here are " + ", ".join(f"{key} ({target.name})" for key, target in known.items())
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
+    """A text that no spreadsheet takes for a formula, number or date; `unguarded` undoes it."""
     return "'" + text if _is_misread(text) else text
 
 
-def _unguarded(text: str) -> str:
-    """What `_guarded` was given, whatever that was; an apostrophe before other text stays."""
+def unguarded(text: str) -> str:
+    """What `guarded` was given, whatever that was; an apostrophe before other text stays."""
     return text[1:] if text[:1] == "'" and _is_misread(text[1:]) else text
 
 

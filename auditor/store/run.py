@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.errors import RunError
-from auditor.groups import group_table
 from auditor.hashing import file_sha256
 
 SCHEMA_VERSION = 2
@@ -81,13 +80,21 @@ class Run:
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
         """The findings, most severe first; keys as docs/run-format.md lists them."""
-        return list(_read_json(self.path / "findings.json")["findings"])
+        file = self.path / "findings.json"
+        told = _read_json(file)
+        found = told.get("findings") if isinstance(told, dict) else None
+        if not isinstance(found, list):
+            raise RunError(f"{file}: holds no list of findings; run the audit again.")
+        return found
 
     def by_group(self, by: Sequence[str]) -> pd.DataFrame:
         """Accuracy in every cell of label × attributes; see `auditor.groups.group_table`.
 
         `by` holds "label" and names of attributes. Raises `RunError` for unknown ones.
         """
+        # Here, since it imports SciPy, which nothing else that reads a run needs.
+        from auditor.groups import group_table  # noqa: PLC0415
+
         attributes = self.info["attributes"]
         columns = [name if name == "label" else f"attribute.{name}" for name in by]
         for name in by:

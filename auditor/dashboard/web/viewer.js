@@ -116,10 +116,19 @@ export default function ({ data, parentElement }) {
     shown = !shown;
     draw();
   };
+  // Streamlit's own shortcuts are silent while somebody types, but for Escape, which would leave
+  // the case and lose the note. Below `document`, where they listen, and above every field.
+  const stay = (event) => {
+    if (event.key === "Escape" && typing(event.composedPath()[0])) event.stopPropagation();
+  };
   document.addEventListener("keydown", key);
+  document.body.addEventListener("keydown", stay);
   root.replaceChildren(stage, controls, legend, problem);
   draw();
   // So that the next case is there before it is asked for.
   for (const src of data.ahead) new Image().src = src;
-  return () => document.removeEventListener("keydown", key);
+  return () => {
+    document.removeEventListener("keydown", key);
+    document.body.removeEventListener("keydown", stay);
+  };
 }

@@ -1,0 +1,89 @@
+"""`auditor check`."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import click
+
+from auditor.cli.tables import print_table, wrapped
+from auditor.cli.text import json_text, printable
+from auditor.policies import Checked, junit, read_policy, summary, table_rows
+from auditor.policies import check as checked_against
+from auditor.policies import github as github_lines
+from auditor.policies.writing import HEAD
+from auditor.store import open_run
+
+_COLOURS = {"pass": "green", "fail": "red", "insufficient": "yellow"}
+_MARKS = {"fail": "!", "insufficient": "?"}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--policy", required=True, type=click.Path(path_type=Path), help="TOML file: docs/check.md."
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="A run over the same dataset, for the conditions in [baseline].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
+@click.option(
+    "--junit", "junit_file", type=click.Path(path_type=Path), help="Also write JUnit XML here."
+)
+@click.option("--github", is_flag=True, help="Also print annotations for GitHub Actions.")
+def check(
+    run: Path,
+    policy: Path,
+    baseline: Path | None,
+    as_json: bool,
+    junit_file: Path | None,
+    github: bool,
+) -> int:
+    """Hold a finished RUN against a policy, as a gate for CI.
+
+    Exit status: 0 every condition passed; 1 one failed; 2 unusable input; 3 none failed, and
+    there is too little evidence to say of one.
+
+    \b
+    auditor check runs/first --policy policy.toml
+    auditor check runs/new --policy policy.toml --baseline runs/first --junit check.xml
+    """
+    if as_json and github:
+        raise click.UsageError("--json and --github both write to the output; give one of them.")
+    held = read_policy(policy)
+    checked = checked_against(open_run(run), held, None if baseline is None else open_run(baseline))
+    if junit_file is not None:
+        junit_file.write_bytes(junit(checked))
+    if as_json:
+        click.echo(json_text(checked.described()))
+        return checked.exit_status
+    if github:
+        # Names from the dataset must not be read as commands where they begin a line.
+        token = secrets.token_hex(16)
+        click.echo(f"::stop-commands::{token}")
+        print_checked(checked)
+        click.echo(f"::{token}::")
+        for line in github_lines(checked):
+            click.echo(printable(line))
+    else:
+        print_checked(checked)
+    return checked.exit_status
+
+
+def print_checked(checked: Checked) -> None:
+    """Print a row a condition, then what is to be said of those that did not pass."""
+    click.secho(f"\n{printable(str(checked.run))}", bold=True)
+    against = "" if checked.baseline is None else f", against {printable(str(checked.baseline))}"
+    click.echo(f"held against {printable(str(checked.policy.path))}{against}\n")
+    print_table(HEAD, table_rows(checked))
+    for status, mark in _MARKS.items():
+        for outcome in checked.outcomes:
+            if outcome.status == status:
+                told = f"{outcome.name}: {outcome.text}"
+                click.echo(
+                    click.style(f"\n {mark} ", fg=_COLOURS[status], bold=True) + wrapped(told)
+                )
+    click.secho(f"\n{summary(checked)}", fg=_COLOURS[checked.status], bold=True)
