@@ -3,6 +3,7 @@
 import streamlit as st
 
 from auditor.dashboard import state
+from auditor.dashboard.agreeing import review_summary
 from auditor.dashboard.filters import Filter
 from auditor.dashboard.overview import LEVELS, overview
 from auditor.dashboard.words import many, plain, share
@@ -97,6 +98,12 @@ for severity, name in NAMES.items():
                         for name in statement.table[0]
                     },
                 )
+
+told = review_summary(opened.reviewing)
+if told:
+    st.header("Human review")
+    for sentence in told:
+        st.markdown(plain(sentence))
 
 left, right = st.columns([2, 1], gap="large")
 with left:

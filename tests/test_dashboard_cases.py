@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from auditor.dashboard.agreeing import review_summary
 from auditor.dashboard.case import case_view
 from auditor.dashboard.details import Details
 from auditor.dashboard.filters import Filter
@@ -81,7 +82,7 @@ def test_one_condition_is_changed_and_the_others_stay() -> None:
 def test_a_filter_is_told_in_words() -> None:
     assert Filter().described() == ""
     told = Filter(outcome="error", flag="wrong_reason", group=(("sex", "f"),), text="x")
-    assert told.described() == "errors, flag wrong_reason, sex = f, id holds “x”"
+    assert told.described() == "errors, flag right for the wrong reason, sex = f, id holds “x”"
 
 
 # -- queries -------------------------------------------------------------------------------
@@ -820,3 +821,26 @@ def test_what_cannot_be_written_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(AuditorError, match="says nothing"):
         desk.add("a", "ann", None, [], "")
     assert coded(desk.verdicts("ann")) == {}
+
+
+def test_the_reviews_are_summed_up_for_the_first_page(tmp_path: Path) -> None:
+    desk = Opened.of(invented(tmp_path / "run", CASES)).reviewing
+    assert review_summary(desk) == []
+    desk.add("b", "ann", None, [], "only a note")
+    assert review_summary(desk) == []
+    for case, reviewer, verdict in [
+        ("a", "ann", "spurious_cue"),
+        ("c", "ann", "other_cause"),
+        ("d", "ann", "label_wrong"),
+        ("a", "bob", "spurious_cue"),
+        ("c", "bob", "spurious_cue"),
+    ]:
+        desk.add(case, reviewer, verdict, [], "")
+    # Flagged with evidence: a, c and h. People decided a (flagged) and d (not) alone.
+    assert desk.judged_cases()["id"].tolist() == ["a", "b", "c", "d", "h"]
+    covered, precision, flags, pair = review_summary(desk)
+    assert covered.startswith("Of 3 flagged cases (confirmed or probable) 2 are reviewed, 1 of")
+    assert "100.0 % show a spurious cue (95 % interval" in precision
+    assert flags == "Flags and people: Cohen's κ 1.00 over 2 cases."
+    # Half agree, and half would by chance, since bob says the same of both.
+    assert pair == "ann and bob: Cohen's κ 0.00 over 2 cases."

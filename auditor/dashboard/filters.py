@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from auditor.dashboard.words import EVIDENCE, FLAGS, STATUS
+
 UNKNOWN = "none"
 """What an address says for a null: no flag, never tested, not annotated."""
 
@@ -74,7 +76,7 @@ class Filter:
     def described(self) -> str:
         """In words, for a heading; "" without conditions."""
         told = [
-            f"{_WORDS[name]} {value}"
+            f"{_WORDS[name]} {_VALUES.get(name, {}).get(value, value)}"
             for name in _NAMES
             if name not in ("text", "outcome") and (value := getattr(self, name))
         ]
@@ -89,6 +91,7 @@ class Filter:
 _NAMES: Sequence[str] = tuple(
     field.name for field in fields(Filter) if field.name not in ("group", "finding")
 )
+_VALUES: Mapping[str, Mapping[str, str]] = {"flag": FLAGS, "evidence": EVIDENCE, "status": STATUS}
 _WORDS = {
     "flag": "flag",
     "evidence": "evidence",

@@ -72,6 +72,21 @@ class Reviewing:
                 codes[row] = places[verdict]
         return Coded(codes, tuple(VERDICTS))
 
+    def judged_cases(self) -> pd.DataFrame:
+        """`id`, `flag` and `evidence` of the flagged cases and of those that were reviewed.
+
+        What `auditor.reviews.coverage` and `flag_agreement` need, without the other cases.
+        """
+        current = self.current()
+        flag, evidence = (self._index.texts[name] for name in ("flag", "evidence"))
+        reviewed = [self._rows[case] for case in current["case"].unique()]
+        rows = np.union1d(np.flatnonzero(flag.codes >= 0), [row for row in reviewed if row >= 0])
+        return pd.DataFrame(
+            [(self._index.case(row), flag.at(row), evidence.at(row)) for row in rows.astype(int)],
+            columns=["id", "flag", "evidence"],
+            dtype=object,
+        )
+
     def of_case(self, case: str) -> pd.DataFrame:
         """The standing verdicts of one case, the newest first."""
         current = self.current()

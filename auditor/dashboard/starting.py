@@ -136,11 +136,17 @@ def launcher(place: Place, name: str) -> None:
             "Change the pixels of",
             list(_EVIDENCE),
         )
-        limit = right.number_input("At most so many cases", 0, step=100, help="0 for all.")
+        limit = right.number_input(
+            "At most so many cases", 1, value=None, step=100, placeholder="all"
+        )
         if not st.form_submit_button("Start the audit", icon=":material/play_arrow:"):
             return
     try:
-        start(place, run.strip(), Request(name, _EVIDENCE[evidence], int(limit) or None))
+        start(
+            place,
+            run.strip(),
+            Request(name, _EVIDENCE[evidence], None if limit is None else int(limit)),
+        )
     except AuditorError as error:
         st.error(plain(error))
         return

@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from auditor.figures.style import (
+    BRIGHT,
     COLOURS,
     FAINT,
     PATTERNS,
@@ -53,6 +54,7 @@ def share_bars(table: pd.DataFrame, attribute: str) -> go.Figure:
             text=[percent(share, 0) if share >= _READABLE else "" for share in shares],
             textposition="inside",
             insidetextanchor="middle",
+            insidetextfont=_text_on(_looks(value, place)[0]),
             textangle=0,
             hovertext=[
                 f"{plain(_named(label))}, {plain(attribute)} {plain(name)}<br>{int(cell['n']):,} "
@@ -92,6 +94,7 @@ def coverage_bars(table: pd.DataFrame) -> go.Figure:
             text=[percent(share, 0) if share >= _READABLE else "" for share in cells["share"]],
             textposition="inside",
             insidetextanchor="middle",
+            insidetextfont=_text_on(colour),
             textangle=0,
             hovertext=[
                 f"{what} {plain(name)}: {words}<br>{n:,} cases, {percent(share)}"
@@ -144,3 +147,10 @@ def _same(column: pd.Series, value: str | None) -> pd.Series:
 
 def _named(label: str | None) -> str:
     return "without a label" if label is None else label
+
+
+def _text_on(colour: str) -> dict[str, str] | None:
+    """A font for text on a bar of that colour; None leaves it to Plotly and the page."""
+    if colour not in COLOURS:
+        return None
+    return {"color": "#1b2733" if colour in BRIGHT else "#ffffff"}

@@ -14,6 +14,8 @@ COLOURS = (
 )  # fmt: skip
 """Okabe & Ito's palette, told apart by the colour-blind too; grey for black, which a dark page
 would swallow."""
+BRIGHT = frozenset({"#E69F00", "#CC79A7", "#56B4E9", "#F0E442"})
+"""Colours on which dark text is read better than white."""
 SYMBOLS = (
     "circle", "diamond", "square", "triangle-up", "triangle-down", "cross", "x", "star",
 )  # fmt: skip
