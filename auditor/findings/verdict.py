@@ -132,7 +132,8 @@ def evidence_findings(cases: pd.DataFrame) -> list[Finding]:
         if not len(group):
             continue
         interval = wilson(confirmed + probable, n)
-        by_cue = group.loc[group["flag"] == flag, "cue"].value_counts()
+        shown = group["evidence"].isin(["confirmed", "probable"])
+        by_cue = group.loc[shown & (group["flag"] == flag), "cue"].value_counts()
         cues = ", ".join(f"{cue} {count}" for cue, count in by_cue[by_cue > 0].items())
         means = (
             "with the cue exchanged or filled, the label comes first"
