@@ -6,6 +6,7 @@ import pytest
 
 from auditor.findings import Finding, Material, Shift, with_verdict
 from auditor.findings.harm import harms
+from auditor.findings.verdict import evidence_findings
 from auditor.thresholds import THRESHOLDS
 
 GATES = [Finding("gate_chance", "info", "passed"), Finding("gate_classes", "info", "passed")]
@@ -142,3 +143,24 @@ def test_no_wording_promises_the_absence_of_bias() -> None:
         text = reached(frame, shifts)[1].text.lower()
         assert not any(word in text for word in ("unbiased", "debiased", "fair"))
         assert "a cue that was not seen may still be used" in text
+
+
+def test_cues_are_counted_over_what_is_confirmed_or_probable_alone():
+    rows = [
+        (False, "spurious_error", "confirmed", "hair"),
+        (False, "spurious_error", "probable", "hair"),
+        (False, "spurious_error", "attention", "shoes"),  # the map's word, not the changed pixels'
+        (False, None, "unsupported", None),
+        (True, "wrong_reason", "probable", "bag"),
+        (True, None, "unsupported", None),
+    ]
+    told = pd.DataFrame(rows, columns=["correct", "flag", "evidence", "cue"])
+    told["passes"], told["reason"] = 7, ""
+    errors, correct = evidence_findings(told)
+    assert errors.text.startswith("Of 4 errors whose pixels were changed, 1 is confirmed")
+    assert errors.text.endswith("1 probable (at least half the margin): hair 2.")
+    assert errors.value == 0.5
+    assert correct.text.endswith("1 probable (at least half the margin): bag 1.")
+    queued = told[told["evidence"].isin(["attention", "unsupported"])]
+    (only,) = evidence_findings(queued[~queued["correct"]])
+    assert only.text.endswith("0 probable (at least half the margin).")
