@@ -6,9 +6,15 @@ from auditor.dashboard import state
 from auditor.dashboard.reporting import made
 from auditor.dashboard.words import plain
 from auditor.errors import AuditorError
-from auditor.report import FORMATS, MOST_EXAMPLES, SECTIONS, ReportOptions
+from auditor.report import MOST_EXAMPLES, SECTIONS, ReportOptions, available
+from auditor.types import PADDING
 
-TYPES = {"html": "text/html", "md": "text/markdown", "json": "application/json"}
+TYPES = {
+    "html": "text/html",
+    "pdf": "application/pdf",
+    "md": "text/markdown",
+    "json": "application/json",
+}
 
 opened = state.opened()
 state.address({})
@@ -28,18 +34,25 @@ middle.caption(
     "who may not see the dataset."
 )
 reviews = right.toggle("Include the verdicts of reviewers", value=True)
+blur = right.multiselect(
+    "Make unrecognisable",
+    [name for name in opened.run.info["regions"]["names"] if name != PADDING],
+    help="These regions and a margin around are pixelated in every picture. An image in which one "
+    "of them is not annotated is left out.",
+    disabled=not images,
+)
 if not sections:
     st.info("Choose at least one section.")
     st.stop()
 try:
-    options = ReportOptions(tuple(sections), examples, images)
+    options = ReportOptions(tuple(sections), examples, images, tuple(blur) if images else ())
     with st.spinner("Writing the report …", show_time=True):
         page = made(opened, "html", options, reviews)
 except AuditorError as error:
     st.error(plain(error))
     st.stop()
 with st.container(horizontal=True):
-    for name in FORMATS:
+    for name in available():
         st.download_button(
             f"Download .{name}",
             lambda name=name: made(opened, name, options, reviews),

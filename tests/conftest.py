@@ -114,6 +114,14 @@ classes = ["warm", "cold"]
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write the files anew that tests compare with (tests/test_report_golden.py)",
+    )
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder with images, masks, a manifest, a model and the configuration `audit.toml`."""

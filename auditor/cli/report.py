@@ -28,6 +28,18 @@ from auditor.store import open_run
 )
 @click.option("--no-images", is_flag=True, help="Without pictures of cases.")
 @click.option(
+    "--blur",
+    metavar="REGION",
+    multiple=True,
+    help="Make this annotated region unrecognisable in every picture; may be given again.",
+)
+@click.option(
+    "--assets",
+    metavar="ZIP",
+    type=click.Path(path_type=Path),
+    help="Also write the pictures of the flagged cases that the report has no room for.",
+)
+@click.option(
     "--sections",
     metavar="NAMES",
     help=f"Only these, by comma, in this order; of {', '.join(SECTIONS)}.",
@@ -39,6 +51,8 @@ def report(
     out: Path,
     examples: int,
     no_images: bool,
+    blur: tuple[str, ...],
+    assets: Path | None,
     sections: str | None,
     no_reviews: bool,
     overwrite: bool,
@@ -46,19 +60,23 @@ def report(
     """Write a report of a finished RUN that others can read without Auditor.
 
     It holds pictures of cases, and the verdicts, names and notes of reviewers kept beside the
-    run, unless --no-images and --no-reviews are given.
+    run, unless --no-images and --no-reviews are given. A PDF is printed by a Chromium of this
+    machine.
 
     \b
     auditor report runs/first --out first.html
     auditor report runs/first --out first.md --sections verdict,disparities,limits
+    auditor report runs/first --out first.pdf --blur face --assets first-pictures.zip
     """
     names = tuple(SECTIONS) if sections is None else _names(sections)
-    options = ReportOptions(names, examples, not no_images)
+    options = ReportOptions(names, examples, not no_images, tuple(dict.fromkeys(blur)))
     opened = open_run(run)
     kept = Reviews.beside(opened)
     reviews = None if no_reviews or not kept.path.exists() else kept.current(opened.key)
-    written = write_report(opened, out, options, reviews, overwrite=overwrite)
-    click.echo(f"Wrote {printable(str(written))} ({written.stat().st_size / 1e6:.1f} MB)")
+    written = write_report(opened, out, options, reviews, overwrite=overwrite, assets=assets)
+    for file in (written, assets):
+        if file is not None:
+            click.echo(f"Wrote {printable(str(file))} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
 def _names(text: str) -> tuple[str, ...]:

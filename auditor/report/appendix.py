@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditor.report.blocks import MOST_ROWS, Block, column, plain, table, text
+from auditor.report.crosswalk import crosswalk
+from auditor.report.examples import flagged
 from auditor.report.outcomes import GROUP_COLUMNS
 from auditor.report.source import Source
 from auditor.types import PADDING
@@ -23,7 +25,7 @@ _UNITS = {
 
 
 def appendix(source: Source) -> list[Block]:
-    """Findings, their tables, groups, thresholds, statuses of regions, and flagged cases."""
+    """Findings, tables, groups, thresholds, statuses of regions, flagged cases, the crosswalk."""
     found = source.run.findings
     tables = sum(bool(one.get("table")) for one in found) + 1 + len(source.groups)
     most = most_rows(tables)
@@ -72,7 +74,7 @@ def appendix(source: Source) -> list[Block]:
                 most=most,
             )
         )
-    blocks += [_regions(source), _flagged(source), _thresholds(source)]
+    blocks += [_regions(source), _flagged(source), _thresholds(source), *crosswalk()]
     return blocks
 
 
@@ -128,15 +130,15 @@ def _regions(source: Source) -> Block:
 
 def _flagged(source: Source) -> Block:
     """The flagged cases, gravest first, the queue for a person after them."""
-    flags = source.run.read_cases(["flag", "severity"])
-    order = flags[flags["flag"].notna()].sort_values("severity", ascending=False, kind="stable")
-    where = order.index[:MOST_ROWS]
+    order = flagged(source.run)
+    where = order[:MOST_ROWS]
     names = ("id", "label", "predicted", "confidence", "flag", "cue", "evidence", "severity")
     values = {name: source.run.read_cases([name])[name].to_numpy()[where] for name in names}
     return table(
         "flagged",
         "Flagged cases, the gravest first",
         [
+            column("number", "Number", "count"),
             column("id", "Case"),
             column("label", "Label"),
             column("predicted", "Predicted"),
@@ -146,7 +148,10 @@ def _flagged(source: Source) -> Block:
             column("evidence", "Evidence"),
             column("severity", "Severity", "number"),
         ],
-        [{name: plain(values[name][i]) for name in names} for i in range(len(where))],
+        [
+            {"number": i + 1, **{name: plain(values[name][i]) for name in names}}
+            for i in range(len(where))
+        ],
         total=len(order),
         note="Severity is null for cases in the queue (attention): it needs an intervention.",
     )

@@ -15,7 +15,11 @@ same from report to report:
 | `chart` | `chart` (how it is drawn), `title`, `description`, `rows`, `left_out` |
 | `verdict` | `level`, `grade`, `text`, `levels`, `means`, `means_not` |
 | `examples` | `examples`, `legend` |
+| `recommendations` | `recommendations`: see below |
 | `signoff` | `fields`: names of the blanks |
+
+A recommendation has the `rule` that it comes from, `severity`, `text`, `settled_by`, and what
+it follows from: `finding` (its number in the appendix, from 1), `finding_kind`, `finding_text`.
 
 A column has a `name`, a `title` and a `unit`, one of `auditor.report.wording.UNITS`; where it has
 `to`, it is an interval from the value under `name` to the value under `to`.
@@ -36,6 +40,8 @@ MOST_ROWS = 200
 """Rows of one table; what is left out is counted, and stands in the run's own files."""
 MOST_CHARACTERS = 600
 """Of one cell; a note or a label can be of any length."""
+MOST_IN_TITLE = 200
+"""Characters of a title, which may hold a name of any length."""
 
 
 def text(words: str, tone: str = "plain") -> Block:
@@ -45,19 +51,19 @@ def text(words: str, tone: str = "plain") -> Block:
 
 def heading(words: str) -> Block:
     """A heading inside of a section."""
-    return {"kind": "heading", "text": words}
+    return {"kind": "heading", "text": cut(words, MOST_IN_TITLE)}
 
 
 def bullets(name: str, title: str, items: Sequence[str]) -> Block:
     """Sentences below each other, under a title."""
-    return {"kind": "list", "name": name, "title": title, "items": list(items)}
+    return {"kind": "list", "name": name, "title": cut(title, MOST_IN_TITLE), "items": list(items)}
 
 
 def code(name: str, title: str, lines: str, most: int = 20_000) -> Block:
     """Lines as they are, at most so many characters of them."""
     left = len(lines) - most
     shown = lines if left <= 0 else f"{lines[:most]}\n… {left:,} more characters"
-    return {"kind": "code", "name": name, "title": title, "text": shown}
+    return {"kind": "code", "name": name, "title": cut(title, MOST_IN_TITLE), "text": shown}
 
 
 def fact(
@@ -67,7 +73,7 @@ def fact(
     known = plain(value)
     return {
         "name": name,
-        "title": title,
+        "title": cut(title, MOST_IN_TITLE),
         "value": known,
         "unit": unit,
         "reason": (reason or "not recorded") if known is None else None,
@@ -76,12 +82,17 @@ def fact(
 
 def facts(name: str, title: str, values: Sequence[dict[str, Any]]) -> Block:
     """Values with their names, below each other."""
-    return {"kind": "facts", "name": name, "title": title, "facts": list(values)}
+    return {
+        "kind": "facts",
+        "name": name,
+        "title": cut(title, MOST_IN_TITLE),
+        "facts": list(values),
+    }
 
 
 def column(name: str, title: str, unit: str = "text", to: str | None = None) -> dict[str, Any]:
     """A column of a table; with `to` an interval that ends at the value of that name."""
-    made = {"name": name, "title": title, "unit": unit}
+    made = {"name": name, "title": cut(title, MOST_IN_TITLE), "unit": unit}
     return made if to is None else {**made, "to": to}
 
 
@@ -101,7 +112,7 @@ def table(
     return {
         "kind": "table",
         "name": name,
-        "title": title,
+        "title": cut(title, MOST_IN_TITLE),
         "columns": list(columns),
         "rows": shown,
         "total": total,
@@ -130,7 +141,7 @@ def chart(
         "kind": "chart",
         "name": name,
         "chart": drawn,
-        "title": title,
+        "title": cut(title, MOST_IN_TITLE),
         "description": description,
         "rows": shown,
         "left_out": len(rows) - len(shown),
@@ -152,7 +163,12 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
+def cut(words: str, most: int = MOST_CHARACTERS) -> str:
+    """At most so many characters of a text, with an ellipsis where there are more."""
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
 def _short(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
-        return value[: MOST_CHARACTERS - 1] + "…"
-    return value
+    if isinstance(value, list):
+        return [_short(one) for one in value]
+    return cut(value) if isinstance(value, str) else value

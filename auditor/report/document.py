@@ -14,13 +14,15 @@ from auditor.report.blocks import Block, fact
 from auditor.report.examples import examples
 from auditor.report.options import SECTIONS, ReportOptions
 from auditor.report.outcomes import attention, cues, disparities, performance
+from auditor.report.recommendations import recommendations
 from auditor.report.review import COLUMNS, review
+from auditor.report.schema import VERSION
 from auditor.report.scope import collect, data, model, provenance, scope
 from auditor.report.source import Source
 from auditor.report.verdicts import limits, signoff, verdict
 from auditor.store import Run
 
-DOCUMENT_VERSION = 1
+DOCUMENT_VERSION = VERSION
 """Grows when a reader of the JSON form would have to change."""
 
 BUILDERS: Mapping[str, Callable[[Source], list[Block]]] = {
@@ -35,6 +37,7 @@ BUILDERS: Mapping[str, Callable[[Source], list[Block]]] = {
     "examples": examples,
     "review": review,
     "limits": limits,
+    "recommendations": recommendations,
     "collect": collect,
     "provenance": provenance,
     "signoff": signoff,

@@ -14,6 +14,7 @@ from auditor.changes import Remaker, Stocked
 from auditor.datasets import Dataset, open_dataset
 from auditor.errors import AuditorError
 from auditor.report.blocks import Block, plain, text
+from auditor.report.blurring import Blurred
 from auditor.report.pictures import heated, outline_colours, outlined, picture, sized
 from auditor.report.review import of_case
 from auditor.report.source import Source
@@ -45,21 +46,30 @@ def examples(source: Source) -> list[Block]:
     wanted = source.options.examples
     if not wanted:
         return [text("No examples were asked for.")]
-    chosen, known = _chosen(source.run, wanted)
-    if not chosen:
+    picked, known = chosen(source.run, wanted)
+    if not picked:
         return [text("No case is flagged and no error was tested, so there is no example.")]
     blocks = [
         text(
-            f"{counted(len(chosen), 'example')}, the gravest of each kind: "
-            + "; ".join(f"{told}, {n} of {known[kind]:,}" for kind, n, told in _told(chosen))
+            f"{counted(len(picked), 'example')}, the gravest of each kind: "
+            + "; ".join(f"{told}, {n} of {known[kind]:,}" for kind, n, told in _told(picked))
             + ". They show what the numbers stand for and are no sample of all cases.",
             "note",
         )
     ]
-    studio, problem = _studio(source)
+    if source.options.assets is not None:
+        blocks.append(
+            text(
+                f"{source.options.assets} has the pictures of flagged cases that have none here, "
+                "in a folder each by its number in the appendix's table of flagged cases; its "
+                "index.csv says which is which.",
+                "note",
+            )
+        )
+    made_by, problem = studio(source)
     if problem:
         blocks.append(text(problem, "note" if not source.options.images else "warning"))
-    elif studio is not None:
+    else:
         blocks.append(
             text(
                 "Pictures show the image as the model takes it. Outlines: the subject whole, cues "
@@ -70,7 +80,16 @@ def examples(source: Source) -> list[Block]:
                 "note",
             )
         )
-    made = [_example(source, case, studio) for case in chosen]
+        if source.options.blur:
+            blocks.append(
+                text(
+                    f"{listed(list(source.options.blur))} and a margin around are made "
+                    "unrecognisable in all pictures, those of donors too; the model saw them as "
+                    "they are, so the pictures show less than its answers rest on.",
+                    "note",
+                )
+            )
+    made = [_example(source, case, made_by) for case in picked]
     legend = (
         [
             {"region": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
@@ -103,7 +122,7 @@ class Studio:
         return self.remaker.stock[position]
 
 
-def _chosen(run: Run, wanted: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def chosen(run: Run, wanted: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The examples' rows of cases.parquet with `position` and `pool`, and each pool's size."""
     cases = run.read_cases(["flag", "evidence", "severity", "confidence", "correct"])
     grave = cases["severity"].notna()
@@ -124,19 +143,32 @@ def _chosen(run: Run, wanted: int) -> tuple[list[dict[str, Any]], dict[str, int]
     positions = [(kind, int(i)) for kind, n in places.items() for i in ordered[kind][:n]]
     if not positions:
         return [], {}
+    rows = rows_of(run, [position for _, position in positions])
+    for row, (kind, _) in zip(rows, positions, strict=True):
+        row["pool"] = kind
+    return rows, {kind: len(pool) for kind, pool in members.items()}
+
+
+def flagged(run: Run) -> list[int]:
+    """Places in cases.parquet of the flagged cases, gravest first, the queue after them."""
+    flags = run.read_cases(["flag", "severity"])
+    order = flags[flags["flag"].notna()].sort_values("severity", ascending=False, kind="stable")
+    return [int(place) for place in order.index]
+
+
+def rows_of(run: Run, places: Sequence[int]) -> list[dict[str, Any]]:
+    """What examples say of the cases at these places of cases.parquet, with that `position`."""
     columns = ["id", "image", "label", "predicted", "contrast", "confidence", "margin", "correct",
                "flag", "cue", "evidence", "severity", "reason"]  # fmt: skip
     columns += [f"attribute.{name}" for name in run.info["attributes"]]
     for cues in run.info["cue_sets"]:
         columns += [f"reliance.{cues['name']}", f"reliance_se.{cues['name']}"]
-    rows: list[dict[str, Any]] = [{} for _ in positions]
+    rows: list[dict[str, Any]] = [{"position": place} for place in places]
     for name in columns:  # one by one: of a million cases a dozen are wanted
         values = run.read_cases([name])[name].to_numpy()
-        for row, (_, position) in zip(rows, positions, strict=True):
-            row[name] = plain(values[position])
-    for row, (kind, position) in zip(rows, positions, strict=True):
-        row |= {"pool": kind, "position": position}
-    return rows, {kind: len(pool) for kind, pool in members.items()}
+        for row in rows:
+            row[name] = plain(values[row["position"]])
+    return rows
 
 
 def _told(chosen: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
@@ -144,8 +176,11 @@ def _told(chosen: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
     return [(kind, n, _KINDS[kind]) for kind, n in counts if n]
 
 
-def _studio(source: Source) -> tuple[Studio | None, str | None]:
-    """What makes the pictures, or why there are none."""
+def studio(source: Source) -> tuple[Studio | None, str | None]:
+    """What makes the pictures, or why there are none.
+
+    Raises `AuditorError` for a region to blur that the dataset does not have.
+    """
     if not source.options.images:
         return None, "Pictures were left out, as asked."
     run = source.run
@@ -158,9 +193,14 @@ def _studio(source: Source) -> tuple[Studio | None, str | None]:
                 f"it now has the regions {listed(list(roles.names))}, the run "
                 f"{listed(recorded['names'])}."
             )
-        remaker = Remaker.of(run, dataset)
     except (AuditorError, OSError) as error:
         return None, f"There are no pictures, since the dataset cannot be opened: {error}"
+    if source.options.blur:
+        dataset = Blurred.of(dataset, source.options.blur)
+    try:
+        remaker = Remaker.of(run, dataset)
+    except AuditorError as error:
+        return None, f"There are no pictures: {error}"
     cases = dataset.cases
     return Studio(run, remaker, dict(zip(cases["id"], cases["label"], strict=True))), None
 
@@ -177,7 +217,7 @@ def _dataset(run: Run) -> Dataset:
     return open_dataset(path)
 
 
-def _example(source: Source, case: Mapping[str, Any], studio: Studio | None) -> dict[str, Any]:
+def _example(source: Source, case: Mapping[str, Any], made_by: Studio | None) -> dict[str, Any]:
     cue = case["cue"]
     known = {key: value for key, value in case.items() if "." not in key and key != "position"}
     made: dict[str, Any] = {
@@ -191,25 +231,39 @@ def _example(source: Source, case: Mapping[str, Any], studio: Studio | None) -> 
         "pictures": [],
         "problem": None,
     }
-    pair = _pair(source, case)
+    made["pictures"], pair, made["problem"] = drawn(source, case, made_by)
     if pair is not None:
         made["pair"] = {key: pair[key] for key in ("cue", "arms", "margins", "shown", "by")}
-    if studio is None:
-        return made
-    try:
-        image = studio.image(case)
-        made["pictures"] = [
-            *_pictures(studio, case, image),
-            *(_changed(studio, case, pair) if pair else []),
-        ]
-    except (AuditorError, OSError) as error:
-        made["problem"] = f"No pictures: {error}"
     return made
 
 
-def _pictures(studio: Studio, case: Mapping[str, Any], image: Stocked) -> list[dict[str, Any]]:
+def drawn(
+    source: Source, case: Mapping[str, Any], made_by: Studio | None
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str | None]:
+    """The pictures of a case, the pair of changed images, and why pictures are missing.
+
+    A case without tests has no pair; without a studio there are no pictures.
+    """
+    pair = _pair(source, case)
+    if made_by is None:
+        return [], pair, None
+    try:
+        pictures = _pictures(made_by, case, made_by.image(case))
+    except (AuditorError, OSError) as error:
+        return [], pair, f"No pictures: {error}"
+    problems = []
+    for number in range(2 if pair else 0):
+        assert pair is not None
+        try:
+            pictures.append(_changed(made_by, case, pair, number))
+        except (AuditorError, OSError) as error:  # of a donor; the case itself can be shown
+            problems.append(f"No picture of {_told_arm(pair, number)}: {error}")
+    return pictures, pair, " ".join(problems) or None
+
+
+def _pictures(made_by: Studio, case: Mapping[str, Any], image: Stocked) -> list[dict[str, Any]]:
     """The image with its regions' outlines, and the margin map over it."""
-    regions = studio.run.info["regions"]
+    regions = made_by.run.info["regions"]
     shown = [name for name in outline_colours(regions) if image.regions[name].any()]
     told = f"{case['label']}, predicted {case['predicted']}"
     made = [
@@ -220,7 +274,7 @@ def _pictures(studio: Studio, case: Mapping[str, Any], image: Stocked) -> list[d
             outlined(np.repeat(image.pixels, 3 // image.pixels.shape[-1], -1), image, regions),
         )
     ]
-    margin = np.asarray(studio.run.maps[case["position"], _MARGIN], dtype=np.float32)
+    margin = np.asarray(made_by.run.maps[case["position"], _MARGIN], dtype=np.float32)
     if np.isnan(margin).all():
         return made
     lies = "Margin map" if (margin > 0).any() else "Margin map: no positive evidence"
@@ -238,8 +292,7 @@ def _pictures(studio: Studio, case: Mapping[str, Any], image: Stocked) -> list[d
 
 def _pair(source: Source, case: Mapping[str, Any]) -> dict[str, Any] | None:
     """The margins of a case's changed images, and the pair that differs most."""
-    rows = source.run.interventions
-    own = rows[rows["case"] == case["id"]]
+    own = source.interventions(str(case["id"]))
     own = own[own["cue"].notna()]
     if own.empty:
         return None
@@ -281,17 +334,18 @@ _ARMS = {
 
 
 def _changed(
-    studio: Studio, case: Mapping[str, Any], pair: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    made = []
-    for arm, row, margin in zip(pair["arms"], pair["rows"], pair["shown"], strict=True):
-        told = _ARMS[arm].format(cue=pair["cue"])
-        by = f"donor {row['donor']}" if pair["by"] == "donor" else str(row["fill"])
-        caption = f"{told} ({by}): margin {written(margin, 'logits')}"
-        pixels = studio.remaker.made(row)
-        alt = f"Case {case['id']}, {caption}"
-        made.append(picture(arm, caption, alt, sized(pixels)))
-    return made
+    made_by: Studio, case: Mapping[str, Any], pair: Mapping[str, Any], number: int
+) -> dict[str, Any]:
+    margin = written(pair["shown"][number], "logits")
+    caption = f"{_told_arm(pair, number)}: margin {margin}"
+    pixels = made_by.remaker.made(pair["rows"][number])
+    return picture(pair["arms"][number], caption, f"Case {case['id']}, {caption}", sized(pixels))
+
+
+def _told_arm(pair: Mapping[str, Any], number: int) -> str:
+    row = pair["rows"][number]
+    by = f"donor {row['donor']}" if pair["by"] == "donor" else str(row["fill"])
+    return f"{_ARMS[pair['arms'][number]].replace('{cue}', pair['cue'])} ({by})"
 
 
 def _finite(margins: pd.Series) -> list[float]:

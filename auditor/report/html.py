@@ -13,6 +13,8 @@ from markupsafe import Markup
 from auditor.report import charts
 from auditor.report.wording import NUMERIC, cell, lines, one_line, written
 
+_LONGEST_WORD = 24  # characters
+
 FINDING_WORDS = {"warning": "Warning", "notice": "Notice", "info": "Information"}
 
 
@@ -38,5 +40,11 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": cell, "lines": lines, "shown": one_line, "written": written}
+    environment.tests["longworded"] = _longworded
     environment.globals |= {"numeric": NUMERIC, "finding_words": FINDING_WORDS}
     return environment.get_template("report.html")
+
+
+def _longworded(text: str) -> bool:
+    """Whether a word has to be broken so that its cell does not widen the page."""
+    return any(len(word) > _LONGEST_WORD for word in text.split())

@@ -141,6 +141,14 @@ def _examples(block: Block) -> Iterator[str]:
             yield f"  - Reviewed: {escaped(told)}. {escaped(review['note'] or '')}"
 
 
+def _recommendations(block: Block) -> Iterator[str]:
+    for one in block["recommendations"]:
+        yield f"- **{one['severity'].capitalize()}**: {escaped(one['text'])}"
+        told = f"{one['finding']}, {one['finding_kind']}: {one['finding_text']}"
+        yield f"  - From finding {escaped(told)}"
+        yield f"  - Settled by: {escaped(one['settled_by'])}"
+
+
 def _signoff(block: Block) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
@@ -156,6 +164,7 @@ BLOCKS: Mapping[str, Callable[[Block], Iterator[str]]] = {
     "findings": _findings,
     "heading": _heading,
     "list": _list,
+    "recommendations": _recommendations,
     "signoff": _signoff,
     "table": _table,
     "text": _text,

@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, str] = {
     "examples": "Examples",
     "review": "Human review",
     "limits": "Limits",
+    "recommendations": "What to do next",
     "collect": "What to collect",
     "provenance": "Provenance",
     "signoff": "Sign-off",
@@ -34,13 +35,18 @@ class ReportOptions:
     """What a report holds.
 
     `sections` are names of `SECTIONS`, in the order wanted; `examples` is the number of example
-    cases, 0 to 60; `images` says whether examples show pictures. Raises `AuditorError` for
-    anything else.
+    cases, 0 to 60; `images` says whether examples show pictures. `blur` names regions that are
+    made unrecognisable in every picture: annotated ones, "subject" for all of the subject, or what
+    the run calls the rest. `assets` is the name of a ZIP archive that the report refers its reader
+    to for the pictures of further flagged cases; null where there is none. Raises `AuditorError`
+    for anything else.
     """
 
     sections: tuple[str, ...] = tuple(SECTIONS)
     examples: int = 12
     images: bool = True
+    blur: tuple[str, ...] = ()
+    assets: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.sections:
@@ -58,3 +64,8 @@ class ReportOptions:
             raise AuditorError(
                 f"a report shows 0 to {MOST_EXAMPLES} examples, not {self.examples}."
             )
+
+    @property
+    def shows_examples(self) -> bool:
+        """Whether the report itself shows pictures of its examples."""
+        return self.images and bool(self.examples) and "examples" in self.sections

@@ -134,6 +134,15 @@ def _unresolved(judged: pd.DataFrame, waiting: pd.Series) -> list[dict[str, str]
     return [*rows, *({"case": case, "why": "nobody reviewed it"} for case in left)]
 
 
+def settled(reviews: pd.DataFrame | None) -> set[str]:
+    """The cases that reviewers gave one and the same verdict, other than "unclear"."""
+    if reviews is None:
+        return set()
+    judged = reviews[reviews["verdict"].notna()]
+    given = judged.groupby("case", observed=True)["verdict"].agg(set)
+    return {str(case) for case, said in given.items() if len(said) == 1 and "unclear" not in said}
+
+
 def of_case(reviews: pd.DataFrame | None, case: str) -> list[dict[str, Any]]:
     """The reviews of one case, JSON-ready."""
     if reviews is None:

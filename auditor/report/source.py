@@ -38,6 +38,15 @@ class Source:
         return [found for found in self.run.findings if found["kind"] in kinds]
 
     @cached_property
+    def _tested(self) -> Mapping[str, Any]:
+        """Places in interventions.parquet by case."""
+        return dict(self.run.interventions.groupby("case", sort=False, observed=True).indices)
+
+    def interventions(self, case: str) -> pd.DataFrame:
+        """The rows of interventions.parquet of one case; none where it was not tested."""
+        return self.run.interventions.iloc[self._tested.get(case, [])]
+
+    @cached_property
     def nameless(self) -> tuple[str, ...]:
         """Attributes that name images, not groups, so that nothing is broken down by them."""
         names = []

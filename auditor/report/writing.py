@@ -1,4 +1,4 @@
-"""Reports as files: one table of formats, written in one step."""
+"""Reports as files: one table of formats, each file written in one step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import pandas as pd
 
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError
+from auditor.report.assets import write_assets
 from auditor.report.document import build
 from auditor.report.html import html
 from auditor.report.markdown import markdown
 from auditor.report.options import ReportOptions
+from auditor.report.pdf import needed, pdf
+from auditor.report.source import Source
 from auditor.store import Run
+
+
+def _nothing() -> None:
+    """What a format needs that is written by Auditor alone."""
 
 
 class Format(NamedTuple):
@@ -25,6 +32,8 @@ class Format(NamedTuple):
     render: Callable[[Mapping[str, Any]], bytes]
     pictures: bool
     """Whether it can show them."""
+    needs: Callable[[], object] = _nothing
+    """Raises `AuditorError` where what the format is written with is not on this machine."""
 
 
 def as_json(document: Mapping[str, Any]) -> bytes:
@@ -35,10 +44,23 @@ def as_json(document: Mapping[str, Any]) -> bytes:
 
 FORMATS: Mapping[str, Format] = {
     "html": Format(html, pictures=True),
+    "pdf": Format(pdf, pictures=True, needs=needed),
     "md": Format(markdown, pictures=False),
     "json": Format(as_json, pictures=True),
 }
 """By the suffix of the file, without its dot."""
+
+
+def available() -> list[str]:
+    """The names of `FORMATS` that can be written on this machine."""
+    names = []
+    for name, one in FORMATS.items():
+        try:
+            one.needs()
+        except AuditorError:
+            continue
+        names.append(name)
+    return names
 
 
 def render(
@@ -50,11 +72,12 @@ def render(
 ) -> bytes:
     """A report as bytes; `format` is a name of `FORMATS`, the rest as `build` takes it.
 
-    Raises `AuditorError` for another format.
+    Raises `AuditorError` for another format, and for one that needs what is not on this machine.
     """
     if format not in FORMATS:
         raise AuditorError(f"a report is no {format!r}; choose {_choices()}.")
     chosen, options = FORMATS[format], options or ReportOptions()
+    chosen.needs()  # before the document is made
     if not chosen.pictures:
         options = dataclasses.replace(options, images=False)
     return chosen.render(build(run, options, reviews, dataset))
@@ -67,30 +90,57 @@ def write_report(
     reviews: pd.DataFrame | None = None,
     dataset: Dataset | None = None,
     overwrite: bool = False,
+    assets: str | Path | None = None,
 ) -> Path:
     """Write a report of a finished run, in the format that the file's suffix names.
 
-    `reviews` and `dataset` as `auditor.report.build` takes them. The file appears whole or not
-    at all; folders above it are made. Returns its path. Raises `AuditorError` for another
-    suffix, and for a file that exists unless `overwrite`.
+    `reviews` and `dataset` as `auditor.report.build` takes them. `assets` is a `.zip` for the
+    pictures of the flagged cases that the report has no room for; see
+    `auditor.report.assets.write_assets`. Each file appears whole or not at all; folders above it
+    are made. Returns the report's path. Raises `AuditorError` for another suffix, for a file that
+    exists unless `overwrite`, and for an archive where pictures are not wanted.
     """
-    path = Path(path)
+    path, options = Path(path), options or ReportOptions()
     format = path.suffix.lower().removeprefix(".")  # noqa: A001
     if format not in FORMATS:
         raise AuditorError(f"{path}: the suffix says no format of a report; choose {_choices()}.")
+    _refuse(path, overwrite)
+    if assets is not None:
+        archive = Path(assets)
+        if archive.suffix.lower() != ".zip":
+            raise AuditorError(f"{archive}: an archive of pictures is a .zip; name it so.")
+        if not options.images:
+            raise AuditorError(
+                "an archive of pictures was asked for, and no pictures; leave out one of the two "
+                "(--assets, --no-images)."
+            )
+        _refuse(archive, overwrite)
+        options = dataclasses.replace(options, assets=archive.name)
+    content = render(run, format, options, reviews, dataset)
+    if assets is not None:
+        shown = options if FORMATS[format].pictures else dataclasses.replace(options, examples=0)
+        source = Source(run, shown, reviews, dataset)
+        _whole(archive, lambda part: write_assets(source, part))
+    _whole(path, lambda part: part.write_bytes(content))
+    return path
+
+
+def _refuse(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise AuditorError(f"{path}: is a folder; give the name of a file.")
     if path.exists() and not overwrite:
         raise AuditorError(f"{path}: exists; choose another name, remove it or ask to overwrite.")
-    content = render(run, format, options, reviews, dataset)
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written under another name, which it loses when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(content)
+        write(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return path
 
 
 def _choices() -> str:
