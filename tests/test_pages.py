@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from html import escape
@@ -66,6 +67,9 @@ def as_served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Copies of one run are one run to what is kept of it, however they were spoiled since.
     monkeypatch.setattr(reporting, "_made", OrderedDict())
     comparing._compared.cache_clear()
+    # AppTest leaves its script behind as the main module, which worker processes of later tests
+    # would begin by running.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     yield
     PagesManager.uses_pages_directory = False
 
