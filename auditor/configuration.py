@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from auditor import values
 from auditor.errors import ConfigurationError
 from auditor.geometry import INTERPOLATIONS, Preprocess
 from auditor.regions import RegionRoles
+from auditor.toml import read_toml
 from auditor.types import RESERVED_REGIONS, Size
 
 
@@ -142,19 +141,8 @@ def read_config(path: str | Path) -> Config:
     the file, the key and the value for anything that cannot be used.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-        document = tomllib.loads(data.decode("utf-8-sig"))  # Windows editors add a mark
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read ({error.strerror}). Give the path of a TOML configuration; "
-            "docs/configuration.md shows one."
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: is not UTF-8 text; save it as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: is not valid TOML: {error}.") from None
-    return _Reader(path.resolve()).config(document, hashlib.sha256(data).hexdigest())
+    document, digest = read_toml(path, "configuration", "docs/configuration.md")
+    return _Reader(path.resolve()).config(document, digest)
 
 
 _MISSING = object()

@@ -30,17 +30,11 @@ import numpy as np
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.browsing import ARGUMENTS
 from benchmarks.large_run import PROFESSIONS, read_base, write_large
 
 SAMPLE = Path(__file__).parents[1] / "sample_data" / "clinic" / "skewed.toml"
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SCREEN = {"width": 1440, "height": 900}
 FIRST, FILTER, NEXT, START = 2.0, 1.0, 0.3, 2.0
 MEMORY = 1000.0  # MB

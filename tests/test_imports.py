@@ -30,6 +30,7 @@ LAYERS = {
     "scenes": 1,
     "statistics": 1,
     "thresholds": 1,
+    "toml": 1,
     "values": 1,
     "store": 1,
     "cam": 2,

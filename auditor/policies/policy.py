@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from auditor import values
 from auditor.errors import ConfigurationError
 from auditor.groups import COUNTS_ONLY
 from auditor.policies.outcome import Decide
+from auditor.toml import read_toml
 
 
 @dataclass(frozen=True)
@@ -101,19 +100,8 @@ def read_policy(path: str | Path) -> Policy:
     read, an unknown key, a value of the wrong kind, and a policy that asks for nothing.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-        document = tomllib.loads(data.decode("utf-8-sig"))  # Windows editors add a mark
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read ({error.strerror}). Give the path of a TOML policy; "
-            "docs/check.md shows one."
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: is not UTF-8 text; save it as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: is not valid TOML: {error}.") from None
-    return _Reader(path).policy(document, hashlib.sha256(data).hexdigest())
+    document, digest = read_toml(path, "policy", "docs/check.md")
+    return _Reader(path).policy(document, digest)
 
 
 @dataclass(frozen=True)
