@@ -56,7 +56,7 @@ class Site:
         return dict(zip(own["case"], pairs, strict=True))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's loop, left open, would refuse a second one
 def chromium() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE)
     with browser() as started:
@@ -279,8 +279,8 @@ def test_keys_are_silent_while_a_note_or_a_tag_is_typed(site: Site, page: Page) 
     shows(page, case)
     assert site.standing("writer") == {}
     page.get_by_role("button", name="Save note and tags").click()
-    expect(captions(page).filter(has_text="in this queue ·")).to_be_visible()
-    settled(page)
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    shows(page, case)
     assert site.standing("writer") == {case: (None, "1 n u o O 5")}
 
 

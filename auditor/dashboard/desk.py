@@ -256,14 +256,16 @@ def _verdict(opened: Opened, view: CaseView, rows: Rows, reviewer: str) -> None:
         st.session_state[note_key] = "" if mine is None else mine["note"]
         st.session_state[tags_key] = [] if mine is None else list(mine["tags"])
 
-    def judge(verdict: str | None) -> None:
+    def judge(verdict: str | None, final: bool = True) -> None:
         note, tags = st.session_state[note_key], st.session_state[tags_key]
         try:
             opened.reviewing.add(view.case, reviewer, verdict, tags, note)
         except AuditorError as error:
             st.session_state["review_problem"] = str(error)
             return
-        if verdict is not None and st.session_state.get("go_on", True):
+        if not final:
+            st.toast("Saved.")
+        elif st.session_state.get("go_on", True):
             done = opened.reviewing.verdicts(reviewer).codes >= 0
             following = next_among(rows, view.row, opened.index.place, done)
             if following is not None:
@@ -305,7 +307,9 @@ def _verdict(opened: Opened, view: CaseView, rows: Rows, reviewer: str) -> None:
     )
     st.text_area("Note", key=note_key, height=80, max_chars=4000)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Save note and tags", on_click=judge, args=(current,), icon=":material/save:")
+        st.button(
+            "Save note and tags", on_click=judge, args=(current, False), icon=":material/save:"
+        )
         st.session_state.setdefault("go_on", True)
         st.toggle("Go on after a verdict", key="go_on")
     others = standing[standing["reviewer"] != reviewer]
