@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from auditor import values
 from auditor.errors import ConfigurationError
 from auditor.geometry import INTERPOLATIONS, Preprocess
 from auditor.regions import RegionRoles
-from auditor.toml import read_toml
+from auditor.toml import read_toml, refusal, refuse_unknown
 from auditor.types import RESERVED_REGIONS, Size
 
 
@@ -365,15 +364,7 @@ class _Reader:
         return get
 
     def refuse_unknown(self, table: Mapping[str, Any], known: set[str], prefix: str) -> None:
-        for key in table:
-            if key not in known:
-                near = difflib.get_close_matches(key, sorted(known), n=1)
-                remedy = (
-                    f"did you mean {prefix}{near[0]}?"
-                    if near
-                    else "known here: " + ", ".join(sorted(known))
-                )
-                raise self.error(f"{prefix}{key}", "is not a known key", remedy)
+        refuse_unknown(self.path, table, known, prefix)
 
     def a_path(self, value: Any) -> Path:
         try:
@@ -382,5 +373,4 @@ class _Reader:
             raise values.Unusable(f"a path ({error})") from None
 
     def error(self, key: str, what: str, remedy: str) -> ConfigurationError:
-        end = "" if remedy.endswith("?") else "."
-        return ConfigurationError(f"{self.path}: {key} {what}; {remedy}{end}")
+        return refusal(self.path, key, what, remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from auditor import values
 from auditor.errors import ConfigurationError
 from auditor.groups import COUNTS_ONLY
 from auditor.policies.outcome import Decide
-from auditor.toml import read_toml
+from auditor.toml import read_toml, refusal, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -161,19 +160,10 @@ class _Reader:
             raise self.error(key, f"is {value!r}", f"give {unusable}") from None
 
     def refuse_unknown(self, table: Mapping[str, Any], known: list[str], prefix: str) -> None:
-        for key in table:
-            if key not in known:
-                near = difflib.get_close_matches(key, sorted(known), n=1)
-                remedy = (
-                    f"did you mean {prefix}{near[0]}?"
-                    if near
-                    else "known here: " + ", ".join(sorted(known))
-                )
-                raise self.error(f"{prefix}{key}", "is not a known key", remedy)
+        refuse_unknown(self.path, table, known, prefix)
 
     def error(self, key: str, what: str, remedy: str) -> ConfigurationError:
-        end = "" if remedy.endswith("?") else "."
-        return ConfigurationError(f"{self.path}: {key} {what}; {remedy}{end}")
+        return refusal(self.path, key, what, remedy)
 
 
 def _is_number(value: Any) -> bool:
