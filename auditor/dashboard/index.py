@@ -67,8 +67,6 @@ class CaseIndex:
     set that a case is flagged for, else the one that its map lies on."""
     correct: NDArray[np.int8]
     """[cases] 1 or 0; -1 without a prediction."""
-    severity: NDArray[np.float32]
-    """[cases] NaN without one."""
     ids: pa.ChunkedArray = field(repr=False)
     order: Rows = field(repr=False)
     """Rows as a reviewer should take them: confirmed and probable cases by severity, those queued
@@ -117,7 +115,6 @@ class CaseIndex:
             run,
             coded,
             np.where(np.isnan(correct), -1, correct).astype(np.int8),
-            severity,
             ids,
             order,
             place,
