@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import auditor
 from auditor.cam import METHODS, Layer, find_layer
-from auditor.cam.methods import Method
+from auditor.cam.methods import Method, by_formula
 from auditor.findings.gates import voided
 from auditor.findings.material import MapChecks
 from auditor.geometry import Preprocess
@@ -72,9 +72,14 @@ def saliency(_activations: Tensor, gradients: Tensor) -> Tensor:
 
 MADE: dict[str, Method] = {
     "Grad-CAM": METHODS["gradcam"],
-    "activation energy": energy,
-    "LayerCAM": layercam,
-    "|gradient|": saliency,
+    **{
+        name: Method(name, by_formula(formula), False, "0", "nothing more")
+        for name, formula in (
+            ("activation energy", energy),
+            ("LayerCAM", layercam),
+            ("|gradient|", saliency),
+        )
+    },
 }
 
 # |gradient| is the same in every cell below a global average.

@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import auditor
-from auditor.cam import METHODS, Layer, find_layer
+from auditor.cam import METHODS, Layer, Method, find_layer
+from auditor.cam.methods import by_formula
 from auditor.findings.gates import gates, voided
 from auditor.findings.material import MapChecks
 from auditor.geometry import Preprocess
@@ -31,9 +32,12 @@ GRADCAM = METHODS["gradcam"]
 IMAGES = 12
 
 
-def energy(activations: Tensor, _gradients: Tensor) -> Tensor:
+def _energy(activations: Tensor, _gradients: Tensor) -> Tensor:
     """Where anything is active: asks neither for a class nor for the head."""
     return (activations**2).sum(1)
+
+
+ENERGY = Method("activation energy", by_formula(_energy), False, "0", "nothing more")
 
 
 class Small(nn.Module):
@@ -114,7 +118,7 @@ def test_trained_networks_pass(trained):
 
 def test_a_map_of_activations_alone_fails(trained):
     classifier, layer, images, labels = trained
-    checks = check_maps(classifier, layer, energy, images, labels, 0, 4)
+    checks = check_maps(classifier, layer, ENERGY, images, labels, 0, 4)
     # Another head leaves such a map as it was, and so does another class.
     assert checks.randomised[0] == pytest.approx(1)
     assert checks.classes == pytest.approx(1)
@@ -127,7 +131,7 @@ def test_a_map_of_activations_alone_fails(trained):
 
 def test_a_map_of_the_first_layer_alone_fails():
     # As an edge detector is: nothing that comes after the first layer matters to it.
-    checks = checked(small_classifier(), "features.1", energy)
+    checks = checked(small_classifier(), "features.1", ENERGY)
     assert checks.stages == ("fc", "features.2", "features.0")
     assert checks.randomised[:2] == pytest.approx((1, 1), abs=1e-3)
     assert voided(checks, THRESHOLDS) == ["gate_randomisation", "gate_maps"]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from auditor.cam.layers import Layer, ToLogits
-from auditor.cam.leaf import Pass, forward
+from auditor.cam.look import Look, ToLogits
 from auditor.cam.methods import Method
+from auditor.cam.place import Layer
 
 
 class Explanation(NamedTuple):
@@ -46,8 +46,12 @@ def explain(
         )
     # The caller may be in inference mode, in which no tensor could carry a gradient.
     with torch.inference_mode(False), torch.enable_grad():
-        run = forward(module, layer.name, images)
-        return _explained(run, to_logits(run.output), layer, labels, method)
+        look = Look.at(module, to_logits, layer, images)
+        predicted, contrast = compared(look.logits.detach(), labels)
+        maps = [method.maps(look, targets) for targets in (predicted, contrast)]
+        return Explanation(
+            look.logits.detach(), predicted, contrast, torch.stack([*maps, maps[0] - maps[1]], 1)
+        )
 
 
 def compared(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,22 +64,3 @@ def compared(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     predicted = scores.argmax(1)
     runner_up = scores.scatter(1, predicted[:, None], -torch.inf).argmax(1)
     return predicted, torch.where(predicted == labels, runner_up, labels)
-
-
-def _explained(
-    run: Pass, logits: Tensor, layer: Layer, labels: Tensor, method: Method
-) -> Explanation:
-    predicted, contrast = compared(logits.detach(), labels)
-    activations = layer.spatial(run.leaf.detach())
-    maps = [
-        method(
-            activations,
-            layer.spatial(
-                run.gradient(logits.gather(1, target[:, None]).sum(), last=target is contrast)
-            ),
-        )
-        for target in (predicted, contrast)
-    ]
-    return Explanation(
-        logits.detach(), predicted, contrast, torch.stack([*maps, maps[0] - maps[1]], dim=1)
-    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from auditor.cam.leaf import forward, inspected, layer_named, run_hooked
-from auditor.cam.methods import gradcam
+from auditor.cam.look import ToLogits
+from auditor.cam.methods.gradients import gradcam
+from auditor.cam.place import Layer
 from auditor.errors import ModelError
 from auditor.types import Size
-
-ToLogits = Callable[[Any], Tensor]
-"""A model's output to logits [batch, classes], differentiably."""
 
 FOLLOWS = 0.5
 """The correlation between stimulus and map, in the worse axis, from which a layer serves."""
@@ -25,31 +23,6 @@ FOLLOWS = 0.5
 _CANDIDATES = 24  # distinct outputs tried from the end of the model before giving up
 _RESHAPING = re.compile(r"Pool|Flatten|Permute|Upsample")
 _PASSING = re.compile(r"Dropout|StochasticDepth|DropPath|Identity")  # in eval mode
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer and how its output is laid out in space."""
-
-    name: str
-    layout: Literal["NCHW", "NHWC", "tokens"]
-    grid: Size
-    """(height, width) of the map."""
-    prefix: int = 0
-    """Tokens before the grid's: class and register tokens."""
-    follows: float | None = None
-    """Correlation of a moved stimulus with the map's answer to it, -1 to 1, in the worse
-    axis; None where the map gave no answer, or where the grid is a single cell."""
-    chosen: Literal["auto", "named"] = "named"
-
-    def spatial(self, values: Tensor) -> Tensor:
-        """The layer's output, or a gradient shaped like it, as [batch, channels, h, w]."""
-        if self.layout == "NCHW":
-            return values
-        if self.layout == "NHWC":
-            return values.permute(0, 3, 1, 2)
-        tokens = values[:, self.prefix :].transpose(1, 2)
-        return tokens.reshape(*tokens.shape[:2], *self.grid)
 
 
 def find_layer(

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from auditor.cam import Layer, inspected
+from auditor.cam import Layer, Look, Method, inspected
 from auditor.cam.explanation import compared
-from auditor.cam.leaf import forward
-from auditor.cam.methods import Method
 from auditor.cam.randomisation import randomisable, stages_of
 from auditor.errors import ModelError
 from auditor.findings.material import MapChecks
@@ -167,17 +165,25 @@ class _Sample:
     def _batch(self, start: int, noise_seed: int | None) -> list[NDArray[np.float64]]:
         rows = slice(start, start + self.batch_size)
         with torch.enable_grad():
-            run = forward(self.classifier.module, self.layer.name, self._inputs(start, noise_seed))
-            logits = self.classifier.logits(run.output)
-        activations = self.layer.spatial(run.leaf.detach())
-        gradients = []
-        for last, targets in enumerate((self.predicted[rows], self.contrast[rows])):
-            chosen = logits.gather(1, targets[:, None].to(logits.device)).sum()
-            gradients.append(self.layer.spatial(run.gradient(chosen, last=bool(last))))
-        predicted, contrast, turned = (
-            self.method(activations, gradient) for gradient in (*gradients, -gradients[0])
-        )
-        found = (predicted, contrast, predicted - contrast, turned, logits.detach())
+            look = Look.at(
+                self.classifier.module,
+                self.classifier.logits,
+                self.layer,
+                self._inputs(start, noise_seed),
+            )
+            device = look.logits.device
+            of_predicted, of_contrast = (
+                c[rows].to(device) for c in (self.predicted, self.contrast)
+            )
+            predicted, contrast, turned = (
+                self.method.maps(way, targets)
+                for way, targets in (
+                    (look, of_predicted),
+                    (look, of_contrast),
+                    (look.turned(), of_predicted),
+                )
+            )
+        found = (predicted, contrast, predicted - contrast, turned, look.logits.detach())
         return [values.double().cpu().numpy() for values in found]
 
     def _inputs(self, start: int, noise_seed: int | None) -> Tensor:

@@ -1,17 +1,26 @@
-"""Explanation methods: how activations and gradients at a layer become a map.
-
-A new method is one function and one line in `METHODS`.
-"""
+"""Methods that are one formula on activations and gradients at a layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-Method = Callable[[Tensor, Tensor], Tensor]
+from auditor.cam.look import Look
+from auditor.cam.methods.method import Maps
+
+Formula = Callable[[Tensor, Tensor], Tensor]
 """(activations, gradients), both [batch, channels, h, w], to raw signed maps [batch, h, w]."""
+
+
+def by_formula(formula: Formula) -> Maps:
+    """The method that a formula is, at one gradient an image."""
+
+    def maps(look: Look, targets: Tensor) -> Tensor:
+        return formula(look.activations, look.gradients(targets))
+
+    return maps
 
 
 def gradcam(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -21,8 +30,3 @@ def gradcam(activations: Tensor, gradients: Tensor) -> Tensor:
     """
     weights = gradients.mean(dim=(2, 3))
     return torch.einsum("bk,bkhw->bhw", weights, activations)
-
-
-METHODS: Mapping[str, Method] = {
-    "gradcam": gradcam,
-}
