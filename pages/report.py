@@ -6,6 +6,7 @@ from auditor.dashboard import state
 from auditor.dashboard.reporting import made
 from auditor.dashboard.words import plain
 from auditor.errors import AuditorError
+from auditor.language import LANGUAGES
 from auditor.report import MOST_EXAMPLES, SECTIONS, ReportOptions, available
 from auditor.types import PADDING
 
@@ -16,6 +17,8 @@ TYPES = {
     "json": "application/json",
 }
 
+NAMES = {"en": "English", "ja": "日本語"}
+
 opened = state.opened()
 state.address({})
 st.title("Report")
@@ -23,11 +26,17 @@ sections = st.multiselect(
     "Sections",
     list(SECTIONS),
     default=list(SECTIONS),
-    format_func=lambda name: SECTIONS[name],
+    format_func=lambda name: str(SECTIONS[name]),
     wrap=True,
 )
 left, middle, right = st.columns([2, 3, 4], gap="medium")
 examples = left.slider("Example cases", 0, MOST_EXAMPLES, 8)
+language = left.selectbox(
+    "Language",
+    LANGUAGES,
+    format_func=lambda name: NAMES.get(name, name),
+    help="That of every fixed sentence; names, labels and notes stay as they are.",
+)
 images = middle.toggle("Include images", value=True, help="Without them no pixel leaves this run.")
 middle.caption(
     "Images of people may be personal data: leave them out of a report that goes to readers "
@@ -45,7 +54,8 @@ if not sections:
     st.info("Choose at least one section.")
     st.stop()
 try:
-    options = ReportOptions(tuple(sections), examples, images, tuple(blur) if images else ())
+    hidden = tuple(blur) if images else ()
+    options = ReportOptions(tuple(sections), examples, images, hidden, language=language)
     with st.spinner("Writing the report …", show_time=True):
         page = made(opened, "html", options, reviews)
 except AuditorError as error:

@@ -170,34 +170,31 @@ def test_a_run_without_regions_or_attributes_is_still_shown(tmp_path):
 
 
 def test_associations_are_told_apart_by_what_they_are_about(tmp_path):
-    start = "Of the audited images: "
-    trained = "Of the images that the model was trained on, as its checkpoint records: "
     run = made(
         tmp_path / "run",
         {"label": ["a"], "attribute.sex": ["f"], "attribute.sex and age": ["x"]},
         [
             {
-                "kind": "association",
-                "severity": "notice",
-                "text": f"{start}label and sex and age go together, Cramér's V 0.50 (…",
+                "kind": "association", "severity": "notice", "attribute": "sex and age",
+                "text": "label and sex and age go together, Cramér's V 0.50 (…",
                 "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "threshold": 0.1,
             },
             {
-                "kind": "association",
-                "text": f"{start}whether label and sex go together cannot be said, since …",
+                "kind": "association", "attribute": "sex", "cue": None,
+                "text": "whether label and sex go together cannot be said, since …",
                 "n": 0, "threshold": 0.1,
             },
             {
-                "kind": "presence_association",
+                "kind": "presence_association", "attribute": None, "cue": "face",
                 "text": "Cue 'face' is shown in all of 9 images, so its presence cannot …",
                 "n": 9, "threshold": 0.1,
             },
-            {"kind": "training_association", "text": f"{trained}label and <b> show no notable …",
+            {"kind": "training_association", "attribute": "<b>",
+             "text": "label and <b> show no notable …",
              "value": 0.0, "n": 5, "threshold": 0.1},
             {"kind": "training_association", "text": "The record cannot be read."},
             {"kind": "accuracy", "text": "Something else.", "value": 1.0},
         ],
-        model={"training": {"groups": {"<b>": {}}}},
     )  # fmt: skip
     found = dataset.associations(run)
     assert found["name"].tolist() == ["sex and age", "sex", "face", "<b>", None]
@@ -215,12 +212,14 @@ def test_probes_and_collections_come_from_the_findings(tmp_path):
         tmp_path / "run",
         {"label": ["a"], "attribute.sex": ["f"]},
         [
-            {"kind": "probe", "text": "The data tie the label to the background: a simple …",
+            {"kind": "probe", "cue": "background",
+             "text": "The data tie the label to the background: a simple …",
              "severity": "notice", "value": 0.9, "low": 0.8, "high": 0.95, "n": 99,
              "threshold": 0.5},
-            {"kind": "probe", "n": 0,
+            {"kind": "probe", "n": 0, "cue": "face",
              "text": "Whether cue 'face' alone gives the label away cannot be said, since …"},
             {"kind": "collect", "severity": "notice", "value": 2.0, "n": 9, "table": table,
+             "attribute": "sex",
              "text": "To make label and sex independent at constant class size, replace …"},
         ],
     )  # fmt: skip

@@ -14,6 +14,7 @@ from scipy import stats
 from auditor.findings import Finding
 from auditor.findings.disparities import disparities
 from auditor.findings.lowest import intersections, worst_groups
+from auditor.language import read
 from auditor.statistics import rate_difference, rate_ratio, wilson
 from auditor.thresholds import THRESHOLDS
 
@@ -162,7 +163,9 @@ def test_groups_never_disappear():
     assert "5 cases in which g is not annotated" in disparity.text
     assert disparity.n == 50
     for row in found.values():  # whatever is null has a reason
-        known = {key: value for key, value in row.items() if key != "reason"}
+        known = {key: value for key, value in row.items() if not key.startswith("reason")}
+        told = row["reason_message"] and str(read(row["reason_message"]))
+        assert told == row["reason"]
         assert row["reason"] or None not in known.values()
 
 

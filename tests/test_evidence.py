@@ -10,7 +10,6 @@ import pytest
 
 from auditor.evidence import (
     FILLS,
-    REASONS,
     Alignment,
     DonorPool,
     Piece,
@@ -29,6 +28,7 @@ from auditor.evidence import (
     steadiest,
 )
 from auditor.evidence.splicing import likeness, margin_of
+from auditor.reasons import REASONS
 from auditor.scenes import CUES, REGIONS, Scene, draw
 
 RNG = np.random.default_rng(0)

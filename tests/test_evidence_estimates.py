@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from auditor.evidence import (
-    REASONS,
     Decision,
     Looks,
     Pair,
@@ -23,6 +22,7 @@ from auditor.evidence import (
     welch,
 )
 from auditor.evidence.estimates import FEWEST_CASES, Splicing, adjust, learn_splicing
+from auditor.reasons import REASONS
 from auditor.thresholds import THRESHOLDS, Thresholds
 
 
@@ -427,7 +427,7 @@ def test_a_wrong_reason_outlasts_the_subject():
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_what_cannot_be_tested_says_why(reason):
-    assert untestable(reason) == ("untestable", REASONS[reason], True)
+    assert untestable(reason) == ("untestable", str(REASONS[reason]), True)
 
 
 def test_what_the_own_control_contradicts_is_not_confirmed() -> None:

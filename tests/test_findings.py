@@ -20,6 +20,7 @@ from auditor.findings import (
     reference_excess,
     region_p_values,
 )
+from auditor.language import told
 
 NAN = float("nan")
 TWENTY = np.arange(20) / 20 - 0.5  # excess of 20 other images' regions: -.5 to .45
@@ -253,13 +254,15 @@ def said(cases: pd.DataFrame) -> list[Finding]:
     for finding in findings:
         described = finding.described()
         assert json.loads(json.dumps(described, allow_nan=False)) == described
+        assert str(told(described)) == finding.text
         assert not re.search(r"\b(nan|inf|unbiased|fair|debiased)\b", finding.text)
         if finding.value is not None and finding.low is not None:
             assert finding.low <= finding.value <= finding.high
     return findings
 
 
-ONE_A_SUBJECT = ("association", "disparity", "presence_association", "mass_difference")
+OF_ATTRIBUTES = ("association", "disparity")
+ONE_A_SUBJECT = (*OF_ATTRIBUTES, "presence_association", "mass_difference")
 
 
 @pytest.mark.parametrize(
@@ -279,12 +282,14 @@ ONE_A_SUBJECT = ("association", "disparity", "presence_association", "mass_diffe
         {"cluster": ""},
         {"cluster": "one"},
         {"cluster": [f"person {i // 2}" for i in range(120)]},
+        {"attribute.ground": None, "cluster": [f"person {i // 2}" for i in range(120)]},
     ],
 )
 def test_whatever_comes_every_finding_is_whole(changes: dict[str, object]) -> None:
     findings = said(whole(**changes))
     for kind in ONE_A_SUBJECT:  # of each attribute or cue, whether or not it can be said
-        assert len(by_kind(findings, kind)) == 2, kind
+        named = sorted(found.attribute or found.cue for found in by_kind(findings, kind))
+        assert named == (["ground", "size"] if kind in OF_ATTRIBUTES else ["ground", "tag"]), kind
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 12])

@@ -21,6 +21,7 @@ from PIL import Image
 
 import auditor
 from auditor.errors import AuditorError
+from auditor.language import phrase
 from auditor.report import (
     BUILDERS,
     SECTIONS,
@@ -35,8 +36,9 @@ from auditor.report.html import html
 from auditor.report.markdown import BLOCKS, escaped, markdown
 from auditor.report.outcomes import outcome
 from auditor.report.pictures import data_uri, heated
+from auditor.report.source import in_words
 from auditor.report.wording import UNITS, written
-from auditor.reviews import Reviews
+from auditor.reviews import VERDICTS, Reviews
 from tests.colours import classifier
 from tests.test_interventions import pairs, write
 
@@ -248,6 +250,49 @@ def test_the_document_is_json_and_the_same_again(run: auditor.Run) -> None:
     # Markdown and HTML are drawn from it, wherever it was.
     assert html(document) == render(run, "html")
     assert markdown(build(run, NO_IMAGES)) == render(run, "md")
+
+
+def test_a_built_document_holds_words_and_no_texts_that_are_still_to_be_written(
+    run: auditor.Run,
+) -> None:
+    given = reviews(
+        (run.cases["id"][0], "ana", "spurious_cue", ("a",), "clear"),
+        ("elsewhere", "ana", "unclear", (), ""),
+    )
+    for document in (build(run, NO_IMAGES), build(run, NO_IMAGES, given)):
+        kinds = {type(leaf) for leaf in leaves(document)}
+        assert kinds <= {str, int, float, bool, type(None)}
+
+
+def leaves(tree: object) -> Iterator[object]:
+    if isinstance(tree, dict):
+        assert all(type(key) is str for key in tree)
+        for value in tree.values():
+            yield from leaves(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from leaves(value)
+    else:
+        yield tree
+
+
+def test_an_outcome_has_a_state_that_no_language_changes(run: auditor.Run) -> None:
+    document = build(run, NO_IMAGES)
+    rows = [
+        *block(document, "model", "gates")["rows"],
+        *block(document, "disparities", "comparisons")["rows"],
+    ]
+    assert {row["state"] for row in rows} >= {"passed", "pass", "fail"}
+    assert all(row["state"] == row["outcome"].replace(" ", "-") for row in rows)
+
+
+def test_a_reason_is_read_from_its_message() -> None:
+    message = phrase("fewer than {least} clusters: counts only", least=10)
+    row = {"n": 3, "precision": "ok", "reason": "as it was", "reason_message": message.described()}
+    told = in_words(row)
+    assert list(told) == ["n", "precision", "reason"]
+    assert told["reason"] == message
+    assert in_words({"n": 3, "reason": "as it was"}) == {"n": 3, "reason": "as it was"}
 
 
 def test_every_kind_of_block_unit_and_chart_is_known(run: auditor.Run) -> None:
@@ -467,6 +512,15 @@ def test_reviews_are_counted_and_what_is_unresolved_is_listed(run: auditor.Run) 
     assert values(build(run, NO_IMAGES, given.iloc[:0]), "review", "coverage")["latest"] is None
     with pytest.raises(AuditorError, match="lack the columns verdict"):
         build(run, NO_IMAGES, given.drop(columns="verdict"))
+
+
+def test_verdicts_are_told_in_the_words_that_reviewers_choose_among(run: auditor.Run) -> None:
+    ids = run.cases["id"]
+    given = [(ids[number], "ana", name, (), "") for number, name in enumerate(VERDICTS)]
+    document = build(run, NO_IMAGES, reviews(*given))
+    for name in ("verdicts", "reviews"):
+        told = {row["verdict"] for row in block(document, "review", name)["rows"]}
+        assert told == set(VERDICTS.values())
 
 
 def test_a_report_without_reviews_says_so(run: auditor.Run) -> None:

@@ -34,6 +34,7 @@ def test_a_tie_that_is_not_to_be_seen_is_a_notice():
     assert shown.severity == "info"
     assert shown.value > 0.9
     assert "which its look tells" in shown.text
+    assert (shown.cue, shown.attribute) == ("hair", "shown")
     assert hidden.severity == "notice"
     assert hidden.value == pytest.approx(0.5, abs=0.15)
     assert "says nothing" in hidden.text

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from auditor.findings import Finding, Material, Shift, with_verdict
 from auditor.findings.harm import harms
 from auditor.findings.verdict import evidence_findings
+from auditor.language import read
 from auditor.thresholds import THRESHOLDS
 
 GATES = [Finding("gate_chance", "info", "passed"), Finding("gate_classes", "info", "passed")]
@@ -64,6 +68,10 @@ def test_confirmed_errors_and_a_harmed_group_are_level_4() -> None:
     assert "40 of that group's 45 tested errors come right" in verdict.text
     assert verdict.value == pytest.approx(2.0, abs=0.1)
     assert verdict.threshold == pytest.approx(0.2)
+    described = json.loads(json.dumps(verdict.described(), allow_nan=False))
+    assert str(read(described["message"])) == described["text"] == verdict.text == findings[0].text
+    (effect,) = [found for found in findings if found.kind == "effect"]
+    assert (effect.cue, effect.attribute) == ("hair", "gender")
 
 
 def test_without_confirmed_errors_a_harmed_group_is_level_3() -> None:
@@ -126,6 +134,18 @@ def test_fills_are_grade_b_and_show_the_effect_of_being_there() -> None:
     assert (verdict.level, verdict.grade) == (3, "B")
     (effect,) = [found for found in findings if found.kind == "effect"]
     assert effect.text.startswith("Cue 'hair' being there adds +1.95")
+    assert (effect.cue, effect.attribute) == ("hair", None)
+
+
+def test_cue_sets_are_named_as_a_sentence_has_them() -> None:
+    frame = cases(caused=0)
+    for cue, told in (
+        ("hair", "the cue 'hair'"),
+        ("hair+hat", "the cues 'hair' and 'hat'"),
+        ("a+b+c", "the cues 'a' and 'b' and 'c'"),
+    ):
+        text = reached(frame, (replace(shift(frame, 2.0), cue=cue),))[1].text
+        assert f"The model is sensitive to {told}: on average it moves the logit" in text
 
 
 def test_groups_of_one_and_labels_of_one_value_do_no_harm() -> None:

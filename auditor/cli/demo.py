@@ -13,9 +13,10 @@ import click
 from auditor.cli.audit import audited
 from auditor.cli.compare import group_text, print_comparison
 from auditor.cli.dashboard import PORT, show
-from auditor.cli.show import print_summary
+from auditor.cli.show import in_language, print_summary
 from auditor.cli.text import printable
 from auditor.errors import RunError
+from auditor.language import Language
 from auditor.store import Run
 from auditor.store.run import PART
 
@@ -37,7 +38,8 @@ _BESIDE = {"reviews.sqlite", "reviews.sqlite-wal", "reviews.sqlite-shm", ".launc
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
 @click.option("--no-dashboard", is_flag=True, help="Stop before the dashboard.")
-def demo(out: Path, port: int, no_dashboard: bool) -> None:
+@in_language
+def demo(out: Path, port: int, no_dashboard: bool, language: Language) -> None:
     """Audit the doctor/nurse sample that comes with Auditor, offline, and look at it.
 
     The sample has 320 rendered people at work in a clinic and two classifiers of doctors and
@@ -61,7 +63,7 @@ def demo(out: Path, port: int, no_dashboard: bool) -> None:
         "stands for any annotated property and says nothing about people."
     )
     runs = {name: _audited(folder / f"{name}.toml", out / name) for name in _RUNS}
-    print_summary(runs["skewed"])
+    print_summary(runs["skewed"], language=language)
     _say("And the same with the classifier whose training set was rebalanced (B):")
     click.echo()
     comparison = compare(runs["skewed"], runs["rebalanced"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from auditor.cli.text import printable
+from auditor.language import LANGUAGES, Language
 from auditor.report import FORMATS, SECTIONS, ReportOptions, write_report
 from auditor.reviews import Reviews
 from auditor.store import open_run
@@ -44,6 +45,13 @@ from auditor.store import open_run
     metavar="NAMES",
     help=f"Only these, by comma, in this order; of {', '.join(SECTIONS)}.",
 )
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default=ReportOptions.language,
+    show_default=True,
+    help="Language of every fixed sentence; names, labels and notes stay as they are.",
+)
 @click.option("--no-reviews", is_flag=True, help="Without the verdicts of reviewers.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def report(
@@ -54,6 +62,7 @@ def report(
     blur: tuple[str, ...],
     assets: Path | None,
     sections: str | None,
+    language: Language,
     no_reviews: bool,
     overwrite: bool,
 ) -> None:
@@ -67,9 +76,11 @@ def report(
     auditor report runs/first --out first.html
     auditor report runs/first --out first.md --sections verdict,disparities,limits
     auditor report runs/first --out first.pdf --blur face --assets first-pictures.zip
+    auditor report runs/first --out first.html --language ja
     """
     names = tuple(SECTIONS) if sections is None else _names(sections)
-    options = ReportOptions(names, examples, not no_images, tuple(dict.fromkeys(blur)))
+    hidden = tuple(dict.fromkeys(blur))
+    options = ReportOptions(names, examples, not no_images, hidden, language=language)
     opened = open_run(run)
     kept = Reviews.beside(opened)
     reviews = None if no_reviews or not kept.path.exists() else kept.current(opened.key)

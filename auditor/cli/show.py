@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,21 @@ import pandas as pd
 
 from auditor.cli.tables import print_table, wrapped
 from auditor.cli.text import json_text, printable
+from auditor.language import LANGUAGES, Language, Phrase, Words, phrase, spoken, told
 from auditor.store import Run, open_run
 
 _MARKS = {"warning": ("!", "red"), "notice": ("•", "yellow"), "info": (" ", "white")}
-_COLLECTED = {
-    "collect": "What to collect, at constant class size",
-    "presence_collect": "What to collect, so that label and a cue's presence are independent",
-    "training_collect": "What to collect for training, at constant class size",
+_COLLECTED: Mapping[str, Phrase] = {
+    "collect": phrase("What to collect, at constant class size"),
+    "presence_collect": phrase(
+        "What to collect, so that label and a cue's presence are independent"
+    ),
+    "training_collect": phrase("What to collect for training, at constant class size"),
+}
+_PRECISION: Mapping[str, Words] = {
+    "ok": "",
+    "imprecise": phrase("imprecise"),
+    "counts only": phrase("counts only"),
 }
 _ALWAYS = frozenset(
     {"verdict", "accuracy", "effect", "spurious_error", "wrong_reason", "attention"}
@@ -26,16 +36,26 @@ _MOST_GROUPS = 12
 _MOST_CASES = 10
 _MOST_CELLS = 12
 
+in_language = click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default="en",
+    show_default=True,
+    help="Language of the summary; names and labels stay as they are.",
+)
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Also what is without remark.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts and findings as JSON.")
-def show(run: Path, everything: bool, as_json: bool) -> None:
+@in_language
+def show(run: Path, everything: bool, as_json: bool, language: Language) -> None:
     """Show the findings of a finished RUN.
 
     \b
     auditor show runs/first --all
+    auditor show runs/first --language ja
     auditor show runs/first --json | jq '.findings[].text'
     """
     opened = open_run(run)
@@ -43,116 +63,216 @@ def show(run: Path, everything: bool, as_json: bool) -> None:
         content = {"run": str(run), "counts": opened.info["counts"], "findings": opened.findings}
         click.echo(json_text(content))
     else:
-        print_summary(opened, everything)
+        print_summary(opened, everything, language)
 
 
-def print_summary(run: Run, everything: bool = False) -> None:
+def print_summary(run: Run, everything: bool = False, language: Language = "en") -> None:
     """Print findings, groups, flagged errors and the queue for a person.
 
     Of what is without remark only the kinds in `_ALWAYS`, unless `everything` is asked for.
     """
-    counts, layer = run.info["counts"], run.info["layer"]
-    click.secho(f"\n{printable(str(run.path))}", bold=True)
-    click.echo(
-        f"{counts['cases']:,} cases, {counts['judged']:,} judged, {counts['errors']:,} wrong"
-        f" · {run.info['method']} at {printable(layer['name'])} "
-        f"({layer['grid'][0]}×{layer['grid'][1]})"
-    )
-    click.secho("\nFindings", bold=True)
-    shown = [
-        finding
-        for finding in run.findings
-        if everything or finding["severity"] != "info" or finding["kind"] in _ALWAYS
-    ]
-    for finding in shown:
-        mark, colour = _MARKS[finding["severity"]]
-        click.echo(click.style(f" {mark} ", fg=colour, bold=True) + wrapped(finding["text"]))
-    if len(shown) < len(run.findings):
-        click.echo(
-            f"   and {len(run.findings) - len(shown)} findings without remark: "
-            f"auditor show {printable(str(run.path))} --all"
+    _Summary(run, language).print(everything)
+
+
+@dataclass(frozen=True)
+class _Summary:
+    run: Run
+    language: Language
+
+    def print(self, everything: bool) -> None:
+        self._head()
+        self._findings(everything)
+        attributes = self.run.info["attributes"]
+        for attribute in attributes or [None]:
+            self._groups(attribute)
+        for finding in self.run.findings:
+            if finding["kind"] in _COLLECTED:
+                self._collection(finding)
+        self._flagged()
+        self._queue()
+        click.echo()
+
+    def _head(self) -> None:
+        info = self.run.info
+        counts, layer = info["counts"], info["layer"]
+        click.secho(f"\n{printable(str(self.run.path))}", bold=True)
+        audited = phrase(
+            "{cases:,} cases, {judged:,} judged, {errors:,} wrong · {method} at {layer} "
+            "({rows}×{columns})",
+            cases=counts["cases"],
+            judged=counts["judged"],
+            errors=counts["errors"],
+            method=info["method"],
+            layer=layer["name"],
+            rows=layer["grid"][0],
+            columns=layer["grid"][1],
         )
-    attributes = run.info["attributes"]
-    for by in [["label", name] for name in attributes] or [["label"]]:
-        _print_groups(run, by)
-    for finding in run.findings:
-        if finding["kind"] in _COLLECTED:
-            _print_collection(finding)
-    _print_flagged(run)
-    _print_queue(run)
-    click.echo()
+        click.echo(self._said(audited))
 
-
-def _print_groups(run: Run, by: list[str]) -> None:
-    table = run.by_group(by)
-    click.secho(f"\nAccuracy by {printable(' × '.join(by))}", bold=True)
-    ordered = table.sort_values(["accuracy", "n"], na_position="last")
-    rows = [
-        (
-            " · ".join(str(value) for value in row[: len(by)]),
-            f"{row.correct}/{row.judged}",
-            "" if pd.isna(row.accuracy) else f"{row.accuracy:.1%}",
-            "" if pd.isna(row.accuracy) else f"{row.low:.1%}–{row.high:.1%}",
-            "" if row.precision == "ok" else row.precision,
-        )
-        for row in ordered.head(_MOST_GROUPS).itertuples(index=False)
-    ]
-    print_table(("group", "right", "accuracy", "95 % interval", ""), rows)
-    if len(table) > _MOST_GROUPS:
-        click.echo(f"   and {len(table) - _MOST_GROUPS} more groups: Run.by_group({by})")
-
-
-def _print_collection(finding: dict[str, Any]) -> None:
-    changed = [row for row in finding["table"] if row["collect"] or row["surplus"]]
-    changed.sort(key=lambda row: -row["collect"])
-    click.secho(f"\n{_COLLECTED[finding['kind']]}", bold=True)
-    print_table(
-        ("label", "annotated as", "has", "would need", "collect", "leave out"),
-        [
-            (
-                row["label"],
-                row["value"],
-                f"{row['n']}",
-                f"{row['target']}",
-                f"+{row['collect']}" if row["collect"] else "",
-                f"{row['surplus']}" if row["surplus"] else "",
+    def _findings(self, everything: bool) -> None:
+        self._heading(phrase("Findings"))
+        shown = [
+            finding
+            for finding in self.run.findings
+            if everything or finding["severity"] != "info" or finding["kind"] in _ALWAYS
+        ]
+        for finding in shown:
+            mark, colour = _MARKS[finding["severity"]]
+            text = wrapped(self._said(told(finding)))
+            click.echo(click.style(f" {mark} ", fg=colour, bold=True) + text)
+        left = len(self.run.findings) - len(shown)
+        if left:
+            command = f"auditor show {self.run.path} --all"
+            if self.language != "en":
+                command += f" --language {self.language}"
+            self._more(
+                phrase("and {n} findings without remark: {command}", n=left, command=command)
             )
-            for row in changed[:_MOST_CELLS]
-        ],
-    )
-    if len(changed) > _MOST_CELLS:
-        click.echo(
-            f"   and {len(changed) - _MOST_CELLS} more: the table of the finding "
-            f"{finding['kind']!r} in findings.json"
+
+    def _groups(self, attribute: str | None) -> None:
+        by = ["label"] if attribute is None else ["label", attribute]
+        table = self.run.by_group(by)
+        crossed = (
+            phrase("label")
+            if attribute is None
+            else phrase("label × {attributes}", attributes=attribute)
         )
-
-
-def _print_flagged(run: Run) -> None:
-    """Errors that a cue caused or contributed to, the gravest first."""
-    columns = ["id", "label", "predicted", "confidence", "flag", "cue", "evidence", "severity"]
-    columns += [
-        f"{measure}.{cues['name']}"
-        for cues in run.info["cue_sets"]
-        for measure in ("reliance", "reliance_se")
-    ]
-    cases = run.read_cases(columns)
-    flagged = cases[(cases["flag"] == "spurious_error") & cases["severity"].notna()]
-    if flagged.empty:
-        return
-    flagged = flagged.sort_values("severity", ascending=False, kind="stable")
-    click.secho("\nErrors that a cue caused (confirmed) or had a part in (probable)", bold=True)
-    print_table(
-        ("case", "label → predicted", "conf.", "cue", "evidence", "reliance", "severity"),
-        [_flagged_row(case) for _, case in flagged.head(_MOST_CASES).iterrows()],
-    )
-    if len(flagged) > _MOST_CASES:
-        click.echo(
-            f"   and {len(flagged) - _MOST_CASES} more: "
-            "Run.cases.query(\"flag == 'spurious_error' and severity.notna()\")"
+        self._heading(phrase("Accuracy by {groups}", groups=crossed))
+        ordered = table.sort_values(["accuracy", "n"], na_position="last")
+        rows = [
+            (
+                " · ".join(str(value) for value in row[: len(by)]),
+                f"{row.correct}/{row.judged}",
+                "" if pd.isna(row.accuracy) else f"{row.accuracy:.1%}",
+                "" if pd.isna(row.accuracy) else f"{row.low:.1%}–{row.high:.1%}",
+                _PRECISION[str(row.precision)],
+            )
+            for row in ordered.head(_MOST_GROUPS).itertuples(index=False)
+        ]
+        head = (
+            phrase("group"),
+            phrase("right"),
+            phrase("accuracy"),
+            phrase("95 % interval"),
+            "",
         )
+        self._table(head, rows)
+        if len(table) > _MOST_GROUPS:
+            left, code = len(table) - _MOST_GROUPS, f"Run.by_group({by})"
+            self._more(phrase("and {n} more groups: {code}", n=left, code=code))
+
+    def _collection(self, finding: Mapping[str, Any]) -> None:
+        changed = [row for row in finding["table"] if row["collect"] or row["surplus"]]
+        changed.sort(key=lambda row: -row["collect"])
+        self._heading(_COLLECTED[finding["kind"]])
+        self._table(
+            (
+                phrase("label"),
+                phrase("annotated as"),
+                phrase("has"),
+                phrase("would need"),
+                phrase("collect"),
+                phrase("leave out"),
+            ),
+            [
+                (
+                    row["label"],
+                    row["value"],
+                    f"{row['n']}",
+                    f"{row['target']}",
+                    f"+{row['collect']}" if row["collect"] else "",
+                    f"{row['surplus']}" if row["surplus"] else "",
+                )
+                for row in changed[:_MOST_CELLS]
+            ],
+        )
+        if len(changed) > _MOST_CELLS:
+            self._more(
+                phrase(
+                    "and {n} more: the table of the finding {kind!r} in findings.json",
+                    n=len(changed) - _MOST_CELLS,
+                    kind=finding["kind"],
+                )
+            )
+
+    def _flagged(self) -> None:
+        """Errors that a cue caused or contributed to, the gravest first."""
+        columns = ["id", "label", "predicted", "confidence", "flag", "cue", "evidence", "severity"]
+        columns += [
+            f"{measure}.{cues['name']}"
+            for cues in self.run.info["cue_sets"]
+            for measure in ("reliance", "reliance_se")
+        ]
+        cases = self.run.read_cases(columns)
+        flagged = cases[(cases["flag"] == "spurious_error") & cases["severity"].notna()]
+        if flagged.empty:
+            return
+        flagged = flagged.sort_values("severity", ascending=False, kind="stable")
+        self._heading(phrase("Errors that a cue caused (confirmed) or had a part in (probable)"))
+        self._table(
+            (
+                phrase("case"),
+                phrase("label → predicted"),
+                phrase("conf."),
+                phrase("cue"),
+                phrase("evidence"),
+                phrase("reliance"),
+                phrase("severity"),
+            ),
+            [_flagged_row(case) for _, case in flagged.head(_MOST_CASES).iterrows()],
+        )
+        if len(flagged) > _MOST_CASES:
+            code = "Run.cases.query(\"flag == 'spurious_error' and severity.notna()\")"
+            self._more_cases(len(flagged) - _MOST_CASES, code)
+
+    def _queue(self) -> None:
+        """Errors whose maps lie on a cue, those furthest above chance first."""
+        columns = ["id", "label", "predicted", "confidence", "cue", "evidence", "stability"]
+        measures = ("margin_mass", "area", "margin_excess", "p")
+        cues = self.run.info["regions"]["cues"]
+        columns += [f"{measure}.{cue}" for cue in cues for measure in measures]
+        cases = self.run.read_cases(columns)
+        queue = cases[cases["evidence"] == "attention"]
+        if queue.empty:
+            return
+        self._heading(phrase("Queue for a person: errors whose margin map lies on a cue"))
+        rows = [_queue_row(case) for _, case in queue.iterrows()]
+        rows.sort(key=lambda row: -row[0])
+        self._table(
+            (
+                phrase("case"),
+                phrase("label → predicted"),
+                phrase("conf."),
+                phrase("cue"),
+                phrase("mass"),
+                phrase("chance"),
+                phrase("p"),
+                phrase("outline"),
+            ),
+            [cells for _, cells in rows[:_MOST_CASES]],
+        )
+        if len(rows) > _MOST_CASES:
+            code = "Run.cases.query(\"evidence == 'attention'\")"
+            self._more_cases(len(rows) - _MOST_CASES, code)
+
+    def _said(self, words: Words) -> str:
+        return printable(spoken(words, self.language))
+
+    def _heading(self, words: Phrase) -> None:
+        click.secho(f"\n{self._said(words)}", bold=True)
+
+    def _more(self, words: Phrase) -> None:
+        click.echo(f"   {self._said(words)}")
+
+    def _more_cases(self, left: int, code: str) -> None:
+        self._more(phrase("and {n} more: {code}", n=left, code=code))
+
+    def _table(self, head: Sequence[Words], rows: Sequence[Sequence[Words]]) -> None:
+        said = [[spoken(cell, self.language) for cell in row] for row in (head, *rows)]
+        print_table(said[0], said[1:])
 
 
-def _flagged_row(case: pd.Series) -> tuple[str, ...]:
+def _flagged_row(case: pd.Series) -> tuple[Words, ...]:
     reliance, error = case[f"reliance.{case['cue']}"], case[f"reliance_se.{case['cue']}"]
     return (
         str(case["id"]),
@@ -165,32 +285,11 @@ def _flagged_row(case: pd.Series) -> tuple[str, ...]:
     )
 
 
-def _print_queue(run: Run) -> None:
-    columns = ["id", "label", "predicted", "confidence", "cue", "evidence", "stability"]
-    cues = run.info["regions"]["cues"]
-    columns += [f"{m}.{cue}" for cue in cues for m in ("margin_mass", "area", "margin_excess", "p")]
-    cases = run.read_cases(columns)
-    queue = cases[cases["evidence"] == "attention"]
-    if queue.empty:
-        return
-    click.secho("\nQueue for a person: errors whose margin map lies on a cue", bold=True)
-    rows = [_queue_row(case) for _, case in queue.iterrows()]
-    rows.sort(key=lambda row: -row[0])
-    print_table(
-        ("case", "label → predicted", "conf.", "cue", "mass", "chance", "p", "outline"),
-        [row[1:] for row in rows[:_MOST_CASES]],
-    )
-    if len(rows) > _MOST_CASES:
-        click.echo(
-            f"   and {len(rows) - _MOST_CASES} more: Run.cases.query(\"evidence == 'attention'\")"
-        )
-
-
-def _queue_row(case: pd.Series) -> tuple[float, str, str, str, str, str, str, str, str]:
+def _queue_row(case: pd.Series) -> tuple[float, tuple[Words, ...]]:
+    """How far above chance the map lies on the cue, and the cells of the table."""
     cue = case["cue"]
     stability = case["stability"]
-    return (
-        case[f"margin_excess.{cue}"],
+    return case[f"margin_excess.{cue}"], (
         str(case["id"]),
         f"{case['label']} → {case['predicted']}",
         f"{case['confidence']:.2f}",
@@ -198,5 +297,5 @@ def _queue_row(case: pd.Series) -> tuple[float, str, str, str, str, str, str, st
         f"{case[f'margin_mass.{cue}']:.0%}",
         f"{case[f'area.{cue}']:.0%}",
         f"{case[f'p.{cue}']:.3f}",
-        "–" if pd.isna(stability) else f"holds {stability:.0%}",
+        "–" if pd.isna(stability) else phrase("holds {share:.0%}", share=stability),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,6 @@ NO_MASKS = "no masks"
 """What the coverage of a region says of cases whose regions were not measured at all."""
 
 _STATUSES = ("ok", "absent", "cropped_out", "below_resolution")
-_RESTS = {"background": "the background", "unannotated": "what nobody annotated"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Collection:
     """What to collect so that label and something else no longer go together."""
 
     name: str | None
-    """The attribute or the cue; null where the finding's text does not tell it."""
+    """The attribute or the cue; null where the finding names none."""
     among: str
     """"audited images", "cue shown" or "training images"."""
     text: str
@@ -128,15 +127,14 @@ def associations(run: Run) -> pd.DataFrame:
     """Whether the label goes together with anything, from the run's findings.
 
     One row a finding of `AMONG`'s kinds, in their order: `among` ("audited images", "cue shown",
-    "training images"), `name` (the attribute or cue; null where the text does not tell it),
+    "training images"), `name` (the attribute or cue; null where the finding names none),
     `value` (corrected Cramér's V, 0 to 1), `low`, `high` (95 %), `n` (images), `threshold`,
     `notable` (whether the finding is a notice), `reason` (why there is no value; null where
     there is one) and `text` (the finding).
     """
     rows = []
     for kind, among in AMONG.items():
-        known = _subjects(run, kind)
-        rows += [{"among": among, **_described(finding, known)} for finding in _findings(run, kind)]
+        rows += [{"among": among, **_described(finding)} for finding in _findings(run, kind)]
     columns = ["among", "name", "value", "low", "high", "n", "threshold", "notable"]
     return _typed(pd.DataFrame(rows, columns=[*columns, "reason", "text"]))
 
@@ -148,16 +146,7 @@ def probes(run: Run) -> pd.DataFrame:
     (images), `threshold` (what permuted labels reach on average: chance), `notable`, `reason`
     (why there is no value, else null) and `text`.
     """
-    known = {
-        f"{start}{_RESTS.get(region, f'cue {region!r}')}{end}": region
-        for region in (*_RESTS, *run.info["regions"]["cues"])
-        for start, end in (
-            ("The data tie the label to ", ": "),
-            ("Nothing but the colours of ", " and their rough"),
-            ("Whether ", " alone gives the label away"),
-        )
-    }
-    rows = [_described(finding, known) for finding in _findings(run, "probe")]
+    rows = [_described(finding) for finding in _findings(run, "probe")]
     columns = ["name", "value", "low", "high", "n", "threshold", "notable", "reason", "text"]
     return _typed(pd.DataFrame(rows, columns=columns))
 
@@ -166,13 +155,12 @@ def collections(run: Run) -> list[Collection]:
     """The tables of what to collect, of audited images, cues and training images."""
     found = []
     for kind, among in _COLLECT.items():
-        known = _subjects(run, kind)
         for finding in _findings(run, kind):
             rows = finding.get("table") or []
             columns = ["label", "value", "n", "target", "collect", "surplus"]
             found.append(
                 Collection(
-                    _name(finding["text"], known),
+                    _name(finding),
                     among,
                     finding["text"],
                     int(finding["value"] or 0),
@@ -187,41 +175,15 @@ def _findings(run: Run, kind: str) -> list[dict[str, Any]]:
     return [finding for finding in run.findings if finding["kind"] == kind]
 
 
-def _subjects(run: Run, kind: str) -> dict[str, str]:
-    """How the text of a finding of that kind begins, and what it is then about.
-
-    A finding names what it is about in its text alone.
-    """
-    starts: Sequence[tuple[str, str]]
-    if kind.startswith("training_"):
-        model = run.info.get("model") or {}
-        groups = (model.get("training") or {}).get("groups")
-        held = groups if isinstance(groups, Mapping) else {}
-        starts = [(str(name), str(name)) for name in held]
-        before = "Of the images that the model was trained on, as its checkpoint records: "
-    elif kind.startswith("presence_"):
-        starts = [(f"the presence of cue {cue!r}", cue) for cue in run.info["regions"]["cues"]]
-        before = "Of the audited images: "
-    else:
-        starts = [(name, name) for name in run.info["attributes"]]
-        before = "Of the audited images: "
-    known = {}
-    for words, name in starts:
-        known[f"{before}label and {words} go together, Cramér's V"] = name
-        known[f"{before}label and {words} show no notable"] = name
-        known[f"{before}whether label and {words} go together cannot be said"] = name
-        known[f"To make label and {words} independent"] = name
-        known[f"Cue {name!r} is shown in "] = name
-    return known
+def _name(finding: Mapping[str, Any]) -> str | None:
+    """The attribute or the cue that a finding is about; the runs of older versions do not say."""
+    about = finding.get("attribute"), finding.get("cue")
+    return next((str(name) for name in about if name is not None), None)
 
 
-def _name(text: str, known: Mapping[str, str]) -> str | None:
-    return next((name for start, name in known.items() if text.startswith(start)), None)
-
-
-def _described(finding: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, object]:
+def _described(finding: Mapping[str, Any]) -> dict[str, object]:
     return {
-        "name": _name(finding["text"], known),
+        "name": _name(finding),
         **{key: finding[key] for key in ("value", "low", "high", "n", "threshold")},
         "notable": finding["severity"] == "notice",
         "reason": finding["text"] if finding["value"] is None else None,

@@ -41,7 +41,7 @@ from auditor.evidence.estimates import (
     welch,
 )
 from auditor.evidence.fills import BORDER, FILLS, Fill, Pixels, harmonic
-from auditor.evidence.reasons import REASONS, Reason, region_problem
+from auditor.evidence.reasons import region_problem
 from auditor.evidence.rows import Arm, InterventionRow
 from auditor.evidence.sequential import Looks
 from auditor.evidence.sets import TONE, CueSet, cue_sets, parent
@@ -62,7 +62,6 @@ from auditor.evidence.tones import tone, toned
 __all__ = [
     "BORDER",
     "FILLS",
-    "REASONS",
     "TONE",
     "Alignment",
     "Arm",
@@ -81,7 +80,6 @@ __all__ = [
     "Pair",
     "Piece",
     "Pixels",
-    "Reason",
     "Shape",
     "Splicing",
     "Target",

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-from auditor.evidence.reasons import Reason
 from auditor.evidence.shapes import box
+from auditor.reasons import Reason
 from auditor.types import Mask
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from auditor import reasons
 from auditor.evidence.estimates import DonorEstimate, FillEstimate
-from auditor.evidence.reasons import REASONS, Reason
 from auditor.evidence.sequential import Looks
+from auditor.language import Words, clauses
+from auditor.reasons import REASONS, Reason
 from auditor.thresholds import THRESHOLDS, Thresholds
 
 Outcome = Literal["confirmed", "probable", "unsupported", "untestable"]
@@ -29,7 +31,7 @@ class Decision(NamedTuple):
 
 def untestable(reason: Reason) -> Decision:
     """A case that no intervention can speak about, and why."""
-    return Decision("untestable", REASONS[reason], True)
+    return Decision("untestable", str(REASONS[reason]), True)
 
 
 def decide_by_donors(
@@ -55,22 +57,19 @@ def decide_by_donors(
     last = looks.next(estimate.pairs, available) is None
     enough = thresholds.share * effect.margin
     turned = _turned(estimate.decision, label, predicted)
-    figures = (
-        f"D = {effect.value:.2f} of a margin of {effect.margin:.2f}, at least {lower:.2f} "
-        f"(one-sided, level {level:.2g}, {estimate.pairs} donors an arm)"
-    )
+    figures = reasons.by_donors(effect.value, effect.margin, lower, level, estimate.pairs)
     if lower > enough and estimate.contrast < thresholds.controlled * effect.value:
-        told = f"{figures}; but only {estimate.contrast:.2f} of it against its own control"
+        told = _told(figures, reasons.own_control(estimate.contrast))
         return Decision("unsupported", told, last)
     if lower > effect.margin and turned:
-        return Decision("confirmed", f"{figures}; without it the decision is another", True)
+        return Decision("confirmed", _told(figures, reasons.TURNED), True)
     if effect.upper(thresholds.futile) < enough:
-        return Decision("unsupported", f"{figures}; too little to matter", True)
+        return Decision("unsupported", _told(figures, reasons.LITTLE), True)
     if lower > enough:
         # More donors can still confirm, but not where the upper bound says no.
         final = last or effect.upper(thresholds.futile) < effect.margin
-        return Decision("probable", f"{figures}; a contributing cause", final)
-    return Decision("unsupported", figures, last)
+        return Decision("probable", _told(figures, reasons.CONTRIBUTING), final)
+    return Decision("unsupported", str(figures), last)
 
 
 def decide_by_fills(
@@ -88,10 +87,11 @@ def decide_by_fills(
     """
     effect = estimate.effect
     lower = effect.lower(thresholds.intervention / sets)
-    figures = (
-        f"{estimate.flips} of {len(estimate.values)} fills turn the decision, "
-        f"{estimate.control_flips:.2g} on controls; D = {effect.value:.2f} ± "
-        f"{estimate.disagreement:.2f} (between fills) of a margin of {effect.margin:.2f}"
+    figures = clauses(
+        [
+            reasons.by_fills(estimate.flips, len(estimate.values), estimate.control_flips),
+            reasons.over_fills(effect.value, estimate.disagreement, effect.margin),
+        ]
     )
     few_controls = estimate.control_flips <= thresholds.control_flips
     if (
@@ -99,10 +99,10 @@ def decide_by_fills(
         and few_controls
         and _turned(estimate.decision, label, predicted)
     ):
-        return Decision("confirmed", figures, True)
+        return Decision("confirmed", str(figures), True)
     if effect.value >= thresholds.share * effect.margin and lower > 0:
-        return Decision("probable", f"{figures}; a contributing cause", True)
-    return Decision("unsupported", figures, True)
+        return Decision("probable", _told(figures, reasons.CONTRIBUTING), True)
+    return Decision("unsupported", str(figures), True)
 
 
 def survives_without_subject(decision: Decision, survives: bool | None) -> Decision:
@@ -115,8 +115,12 @@ def survives_without_subject(decision: Decision, survives: bool | None) -> Decis
         return decision
     if survives is None:
         return untestable("subject_not_removed")._replace(final=decision.final)
-    told = f"{decision.told}; but without the subject the decision falls"
+    told = _told(decision.told, reasons.FALLS)
     return Decision("unsupported", told, decision.final)
+
+
+def _told(*parts: Words) -> str:
+    return str(clauses(parts))
 
 
 def _turned(decision: int, label: int, predicted: int) -> bool:

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from auditor.evidence.reasons import Reason
 from auditor.groups import cluster_numbers
+from auditor.reasons import Reason
 from auditor.thresholds import THRESHOLDS
 
 F64 = NDArray[np.float64]

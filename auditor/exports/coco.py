@@ -27,8 +27,8 @@ from auditor.exports.identity import identity
 from auditor.exports.json_document import dumped
 from auditor.exports.request import EXPORT_VERSION, Request, Written
 from auditor.exports.rle import compressed, runs_of
+from auditor.language import counted
 from auditor.regions import RegionRoles
-from auditor.report.wording import counted
 from auditor.types import Mask
 
 SAID = (

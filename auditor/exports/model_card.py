@@ -14,11 +14,12 @@ from typing import Any
 
 from auditor.exports.front_matter import front_matter
 from auditor.exports.request import Request, Written
+from auditor.language import written
 from auditor.report import ReportOptions, build
 from auditor.report.blocks import Block, fact, facts, table
-from auditor.report.markdown import BLOCKS, escaped
-from auditor.report.outcomes import GROUP_COLUMNS
-from auditor.report.source import Source
+from auditor.report.markdown import drawn, escaped
+from auditor.report.outcomes import GROUP_COLUMNS, accuracy_by
+from auditor.report.source import Source, in_words
 from auditor.store import Run
 
 _SECTIONS = (
@@ -57,12 +58,12 @@ def write(request: Request, file: Path) -> Written:
     blocks = {section["name"]: section["blocks"] for section in document["sections"]}
     parts = [f"# {escaped(model_name(run))}", f"**{escaped(run.info['verdict']['text'])}**"]
     parts += ["## Intended use", *_to_fill_in()]
-    blocks["performance"] += _groups(Source(run, ReportOptions()))
+    blocks["performance"] += written(list(_groups(Source(run, ReportOptions()))), "en")
     for title, sources in _CARD.items():
         parts.append(f"## {title}")
         for section, names in sources.items():
             parts += _drawn(blocks[section], names)
-    parts += ["## Provenance", *_drawn([_provenance(run)], None)]
+    parts += ["## Provenance", *_drawn(written([_provenance(run)], "en"), None)]
     text = front_matter(metadata(run)) + "\n" + "\n\n".join(parts) + "\n"
     file.write_bytes(text.encode("utf-8", "replace"))
     return Written(1, "model card")
@@ -142,7 +143,7 @@ def _drawn(blocks: list[Block], names: tuple[str, ...] | None) -> Iterator[str]:
     """Blocks as Markdown: those of these names, or all."""
     for block in blocks:
         if names is None or block.get("name", block.get("tone")) in names:
-            made = "\n".join(BLOCKS[block["kind"]](block))
+            made = drawn(block)
             if made:
                 yield made
 
@@ -150,8 +151,7 @@ def _drawn(blocks: list[Block], names: tuple[str, ...] | None) -> Iterator[str]:
 def _groups(source: Source) -> Iterator[Block]:
     """Every group with n and interval; the report's own tables leave more to its appendix."""
     for name, rows in [("label", source.labels), *source.groups.items()]:
-        by = "label" if name == "label" else f"label and {name}"
-        yield table("groups", f"Accuracy by {by}", GROUP_COLUMNS, rows)
+        yield table("groups", accuracy_by(name), GROUP_COLUMNS, map(in_words, rows))
 
 
 def _provenance(run: Run) -> Block:

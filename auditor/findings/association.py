@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
@@ -12,13 +13,40 @@ from scipy import sparse
 from auditor.findings.cells import annotated
 from auditor.findings.collection import collection_plan
 from auditor.findings.finding import Finding, Severity
-from auditor.findings.intervals import decimal, plural, written_interval
+from auditor.findings.intervals import decimal, written_interval
 from auditor.groups import cluster_numbers, clusters_of, tells_groups
+from auditor.language import Phrase, Text, Words, clauses, counted, listed, phrase, sentences
 from auditor.statistics import cramers_v, cramers_v_interval, shared_information
 from auditor.thresholds import Thresholds
 from auditor.types import Rest
 
 _MOST_LABELS, _MOST_VALUES = 4, 3  # that a text names; the table has all
+
+
+@dataclass(frozen=True)
+class _Trait:
+    """What may go with the label: an attribute, or whether a cue is there."""
+
+    name: Words
+    attribute: str | None = None
+    cue: str | None = None
+    words: Mapping[str, Words] = field(default_factory=dict)
+    """What texts call its values; those that are missing are data."""
+
+    def value(self, value: str) -> Words:
+        """A value as texts call it."""
+        return self.words.get(value, value)
+
+
+_PRESENCE = {"shown": phrase("shown"), "absent": phrase("absent")}
+
+
+class _Damaged(Exception):
+    """A record of the training images that cannot be read."""
+
+    def __init__(self, why: Phrase) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 def associations(
@@ -36,24 +64,34 @@ def associations(
         values = annotated(cases[f"attribute.{name}"])
         missing = int(values.isna().sum())
         if not tells_groups(values):
-            known = values.notna().sum()
+            known = int(values.notna().sum())
+            untold = phrase(
+                "Of the audited images: whether label and {attribute} go together cannot be said, "
+                "since {n} annotated images have {values} values of it.",
+                attribute=name,
+                n=known,
+                values=values.nunique(),
+            )
             findings.append(
                 Finding(
                     "association",
                     "info",
-                    f"Of the audited images: whether label and {name} go together cannot be said, "
-                    f"since {known} annotated images have {values.nunique()} values of it.",
-                    n=int(known),
+                    untold,
+                    n=known,
                     threshold=thresholds.association,
+                    attribute=name,
                 )
             )
             continue
-        left_out = (
-            f" Left out: {plural(missing, 'image')} in which {name} is not annotated."
-            if missing
-            else ""
-        )
-        findings += _associated("", name, cases, values, left_out, seed, thresholds)
+        left_out = None
+        if missing:
+            left_out = phrase(
+                "Left out: {images} in which {attribute} is not annotated.",
+                images=counted(missing, "image"),
+                attribute=name,
+            )
+        trait = _Trait(name, attribute=name)
+        findings += _associated("", trait, cases, values, left_out, seed, thresholds)
     return findings
 
 
@@ -73,35 +111,60 @@ def presence_associations(
             continue
         status = cases[f"status.{cue}"].astype(object)
         values = status.map({"ok": "shown", "absent": "absent"}).astype(object)
-        others = status[values.isna()].fillna("without regions").value_counts().sort_index()
-        told = ", ".join(f"{count} {status}" for status, count in others.items())
-        left_out = f" Left out: {told}." if told else ""
+        left_out = _unclear(status[values.isna()])
         kinds = values.dropna().unique()
         if len(kinds) == 1:
             n = int(values.notna().sum())
-            where = "all" if kinds[0] == "shown" else "none"
             findings.append(
                 Finding(
                     "presence_association",
                     "info",
-                    f"Cue {cue!r} is shown in {where} of {plural(n, 'image')}, so its presence "
-                    f"cannot go with the label.{left_out}",
+                    sentences(_constant(cue, n, kinds[0] == "shown"), left_out),
                     n=n,
                     threshold=thresholds.association,
+                    cue=cue,
                 )
             )
             continue
-        name = f"the presence of cue {cue!r}"
-        findings += _associated("presence_", name, cases, values, left_out, seed, thresholds)
+        presence = _Trait(phrase("the presence of cue {cue!r}", cue=cue), cue=cue, words=_PRESENCE)
+        findings += _associated("presence_", presence, cases, values, left_out, seed, thresholds)
     return findings
+
+
+def _unclear(statuses: pd.Series) -> Phrase | None:
+    """The images that neither show a cue nor lack it, by status; None without any."""
+    counts = statuses.fillna("without regions").value_counts().sort_index()
+    told = [
+        phrase("{n} without regions", n=count)
+        if status == "without regions"
+        else phrase("{n} {status}", n=count, status=status)
+        for status, count in counts.items()
+    ]
+    return phrase("Left out: {statuses}.", statuses=listed(told)) if told else None
+
+
+def _constant(cue: str, n: int, shown: bool) -> Phrase:
+    """That all of `n` images show a cue, or none."""
+    images = counted(n, "image")
+    if shown:
+        return phrase(
+            "Cue {cue!r} is shown in all of {images}, so its presence cannot go with the label.",
+            cue=cue,
+            images=images,
+        )
+    return phrase(
+        "Cue {cue!r} is shown in none of {images}, so its presence cannot go with the label.",
+        cue=cue,
+        images=images,
+    )
 
 
 def _associated(
     prefix: str,
-    name: str,
+    trait: _Trait,
     cases: pd.DataFrame,
     values: pd.Series,
-    left_out: str,
+    left_out: Phrase | None,
     seed: int,
     thresholds: Thresholds,
 ) -> list[Finding]:
@@ -117,19 +180,14 @@ def _associated(
         clusters = _by_cluster(where, rows * len(names) + columns, len(cells))
     interval = cramers_v_interval(counts.to_numpy(), seed, clusters)
     notable = _notable(interval, thresholds)
-    judged = _judged(counts, name, interval, notable, clusters is not None)
-    findings = [
-        _association(
-            f"{prefix}association",
-            f"Of the audited images: {judged}{left_out}",
-            counts,
-            interval,
-            "notice" if notable else "info",
-            thresholds,
-        )
-    ]
+    judged = _judged(counts, trait, interval, notable, clusters is not None)
+    told = phrase("Of the audited images: {association}.", association=judged)
+    message = sentences(told, _annotated(counts, trait), left_out)
+    severity: Severity = "notice" if notable else "info"
+    kind = f"{prefix}association"
+    findings = [_association(kind, message, trait, counts, interval, severity, thresholds)]
     if notable:
-        findings += _collect(f"{prefix}collect", "", counts, name, "notice")
+        findings += _collect(f"{prefix}collect", counts, trait, severity)
     return findings
 
 
@@ -147,13 +205,16 @@ def training_associations(
     try:
         groups = _read_groups(training["groups"])
         drawn = _read_groups(training.get("balanced_groups") or {}, whole=False)
-    except ValueError as error:
+    except _Damaged as error:
         return [
             Finding(
                 "training_association",
                 "notice",
-                "The checkpoint's record of the images that it was trained on cannot be read "
-                f"({error}), so nothing is said about them.",
+                phrase(
+                    "The checkpoint's record of the images that it was trained on cannot be read "
+                    "({why}), so nothing is said about them.",
+                    why=error.why,
+                ),
             )
         ]
     findings = []
@@ -163,24 +224,41 @@ def training_associations(
         balanced = cramers_v(drawn[name].to_numpy()) if name in drawn else None
         countered = balanced is not None and balanced <= thresholds.association
         severity: Severity = "notice" if notable and not countered else "info"
-        text = "Of the images that the model was trained on, as its checkpoint records: " + _judged(
-            counts, name, interval, notable
+        trait = _Trait(name, attribute=name)
+        told = phrase(
+            "Of the images that the model was trained on, as its checkpoint records: "
+            "{association}.",
+            association=_judged(counts, trait, interval, notable),
         )
+        shown = None
         if notable and name in drawn:
-            shown = "undefined" if balanced is None else decimal(balanced)
-            text += (
-                f" Training was balanced, and drew them so that V is {shown}"
-                + (": this imbalance was countered" if countered else "")
-                + (f". As drawn: {_shares(drawn[name])}." if balanced is not None else ".")
-            )
+            shown = _balanced(drawn[name], trait, balanced, countered)
+        message = sentences(told, _annotated(counts, trait), shown)
         findings.append(
-            _association("training_association", text, counts, interval, severity, thresholds)
+            _association(
+                "training_association", message, trait, counts, interval, severity, thresholds
+            )
         )
         if notable:
-            where = " among the training images"
-            more = " Balancing repeats images or leaves some out; it adds none." * countered
-            findings += _collect("training_collect", where, counts, name, severity, more)
+            findings += _collect(
+                "training_collect", counts, trait, severity, trained=True, countered=countered
+            )
     return findings
+
+
+def _balanced(drawn: pd.DataFrame, trait: _Trait, value: float | None, countered: bool) -> Words:
+    """What balanced training drew, whose Cramér's V is `value`."""
+    if value is None:
+        return phrase("Training was balanced, and drew them so that V is undefined.")
+    if countered:
+        told = phrase(
+            "Training was balanced, and drew them so that V is {v:.2f}: this imbalance was "
+            "countered.",
+            v=value,
+        )
+    else:
+        told = phrase("Training was balanced, and drew them so that V is {v:.2f}.", v=value)
+    return sentences(told, phrase("As drawn: {shares}.", shares=_shares(drawn, trait)))
 
 
 def _by_cluster(
@@ -189,35 +267,52 @@ def _by_cluster(
     """Counts of each cluster, [clusters, cells]."""
     codes = cluster_numbers(clusters)
     ones = np.ones(len(cell), dtype=np.int64)
-    shape = (int(codes.max()) + 1, cells)
+    shape = (int(codes.max(initial=-1)) + 1, cells)
     return sparse.csr_array(sparse.coo_array((ones, (codes, cell)), shape=shape))
 
 
 def _read_groups(groups: object, whole: bool = True) -> dict[str, pd.DataFrame]:
-    """Tables label × value by attribute, unannotated values left out; ValueError if damaged."""
+    """Tables label × value by attribute, unannotated values left out.
 
-    def mapping(content: object, what: str) -> Mapping[object, object]:
-        if not isinstance(content, Mapping):
-            raise ValueError(f"{what} is no table but {content!r:.40}")
-        return content
-
+    Raises `_Damaged`.
+    """
     tables = {}
-    for name, by_label in mapping(groups, "the record").items():
+    for name, by_label in _mapping(groups).items():
         rows: dict[str, dict[str, float]] = {}
-        for label, by_value in mapping(by_label, f"{name!r}").items():
+        for label, by_value in _mapping(by_label, name).items():
             row = rows.setdefault(str(label), {})
-            for value, count in mapping(by_value, f"{name!r}, {label!r}").items():
+            for value, count in _mapping(by_value, name, label).items():
                 number = isinstance(count, int if whole else int | float)
                 if not number or isinstance(count, bool) or not 0 <= count < 2**53:  # type: ignore[operator]
-                    raise ValueError(f"{name!r} counts {count!r} of {label!r}, {value!r}")
+                    raise _Damaged(
+                        phrase(
+                            "{attribute} counts {count} of {label}, {value}",
+                            attribute=repr(name),
+                            count=repr(count),
+                            label=repr(label),
+                            value=repr(value),
+                        )
+                    )
                 if str(value):
                     row[str(value)] = row.get(str(value), 0) + count  # type: ignore[operator]
         table = pd.DataFrame.from_dict(rows, orient="index").fillna(0).sort_index()
         table = table[sorted(table.columns)]
         if table.to_numpy().sum() >= 2**31:  # whose products of margins would overflow
-            raise ValueError(f"{name!r} counts more images than there can be")
+            many = phrase("{attribute} counts more images than there can be", attribute=repr(name))
+            raise _Damaged(many)
         tables[str(name)] = table.astype(np.int64 if whole else np.float64)
     return tables
+
+
+def _mapping(content: object, *keys: object) -> Mapping[object, object]:
+    """The content of a record under these keys; raises `_Damaged` if it is no table."""
+    if isinstance(content, Mapping):
+        return content
+    shown = f"{content!r:.40}"
+    if not keys:
+        raise _Damaged(phrase("the record is no table but {content}", content=shown))
+    place = listed(repr(key) for key in keys)
+    raise _Damaged(phrase("{place} is no table but {content}", place=place, content=shown))
 
 
 def _notable(interval: tuple[float, float] | None, thresholds: Thresholds) -> bool:
@@ -226,7 +321,8 @@ def _notable(interval: tuple[float, float] | None, thresholds: Thresholds) -> bo
 
 def _association(
     kind: str,
-    text: str,
+    message: Text,
+    trait: _Trait,
     counts: pd.DataFrame,
     interval: tuple[float, float] | None,
     severity: Severity,
@@ -235,92 +331,162 @@ def _association(
     return Finding(
         kind,
         severity,
-        text,
+        message,
         value=cramers_v(counts.to_numpy()),
         low=interval[0] if interval else None,
         high=interval[1] if interval else None,
         n=int(counts.to_numpy().sum()),
         threshold=thresholds.association,
+        attribute=trait.attribute,
+        cue=trait.cue,
     )
 
 
 def _judged(
     counts: pd.DataFrame,
-    name: str,
+    trait: _Trait,
     interval: tuple[float, float] | None,
     notable: bool,
     clustered: bool = False,
-) -> str:
-    n = int(counts.to_numpy().sum())
+) -> Phrase:
+    """Whether label and trait go together, and how much; or why that cannot be said. A clause."""
     value = cramers_v(counts.to_numpy())
     if value is None:
-        why = "none is annotated"
-        if n:
-            shown = [
-                (int((counts.sum(axis=axis) > 0).sum()), what)
-                for axis, what in ((1, "label"), (0, name))
-            ]
-            few = [f"only one value of {what}" for count, what in shown if count < 2]
-            why = f"the {n} annotated {'image' if n == 1 else 'images'} " + (
-                f"hold{'s' * (n == 1)} {' and '.join(few)}" if few else "are too few"
-            )
-        return f"whether label and {name} go together cannot be said, since {why}."
-    bounds = f"{written_interval(interval, clustered, decimal)}; " if interval else ""
+        return phrase(
+            "whether label and {trait} go together cannot be said, since {why}",
+            trait=trait.name,
+            why=_undefined(counts, trait),
+        )
+    n = int(counts.to_numpy().sum())
+    if interval:
+        bounds = written_interval(interval, clustered, decimal)
+        told = [phrase("Cramér's V {v:.2f} ({interval}; n = {n})", v=value, interval=bounds, n=n)]
+    else:
+        told = [phrase("Cramér's V {v:.2f} (n = {n})", v=value, n=n)]
     information = shared_information(counts.to_numpy())
-    shared = (
-        "" if information is None else f"; normalised mutual information {decimal(information)}"
+    if information is not None:
+        told.append(phrase("normalised mutual information {share:.2f}", share=information))
+    if notable:
+        return phrase(
+            "label and {trait} go together, {measured}", trait=trait.name, measured=clauses(told)
+        )
+    return phrase(
+        "label and {trait} show no notable association, {measured}",
+        trait=trait.name,
+        measured=clauses(told),
     )
-    return (
-        f"label and {name} {'go together' if notable else 'show no notable association'}, "
-        f"Cramér's V {decimal(value)} ({bounds}n = {n}){shared}. Annotated as {_shares(counts)}."
-    )
+
+
+def _undefined(counts: pd.DataFrame, trait: _Trait) -> Phrase:
+    """Why label and trait have no Cramér's V."""
+    n = int(counts.to_numpy().sum())
+    if not n:
+        return phrase("none is annotated")
+    one_label, one_value = (int((counts.sum(axis=axis) > 0).sum()) < 2 for axis in (1, 0))
+    if n == 1:
+        return phrase(
+            "the 1 annotated image holds only one value of label and only one value of {trait}",
+            trait=trait.name,
+        )
+    if one_label and one_value:
+        return phrase(
+            "the {n} annotated images hold only one value of label and only one value of {trait}",
+            n=n,
+            trait=trait.name,
+        )
+    if one_label:
+        return phrase("the {n} annotated images hold only one value of label", n=n)
+    if one_value:
+        return phrase(
+            "the {n} annotated images hold only one value of {trait}", n=n, trait=trait.name
+        )
+    return phrase("the {n} annotated images are too few", n=n)
+
+
+def _annotated(counts: pd.DataFrame, trait: _Trait) -> Phrase | None:
+    """The shares behind a Cramér's V; None where that is undefined."""
+    if cramers_v(counts.to_numpy()) is None:
+        return None
+    return phrase("Annotated as {shares}.", shares=_shares(counts, trait))
 
 
 def _collect(
-    kind: str, where: str, counts: pd.DataFrame, name: str, severity: Severity, more: str = ""
+    kind: str,
+    counts: pd.DataFrame,
+    trait: _Trait,
+    severity: Severity,
+    trained: bool = False,
+    countered: bool = False,
 ) -> list[Finding]:
+    """What to exchange among the audited images, or those that the model was trained on."""
     plan = collection_plan(counts)
     exchanged = int(plan["collect"].sum())
     if not exchanged:
         return []
-    changed = plan[(plan["collect"] > 0) | (plan["surplus"] > 0)]
-    sizes = changed.groupby("label", sort=False)["collect"].sum()
-    largest = sizes.sort_values(ascending=False, kind="stable").index
-    steps = []
-    for label in largest[:_MOST_LABELS]:
-        cells = changed[changed["label"] == label]
-        added, taken = (
-            _listed(
-                [
-                    f"{count} {label} · {value}"
-                    for value, count in cells.loc[cells[column] > 0, ["value", column]]
-                    .sort_values(column, ascending=False, kind="stable")
-                    .itertuples(index=False)
-                ],
-                _MOST_VALUES,
-            )
-            for column in ("collect", "surplus")
-        )
-        steps.append(f"{taken} by {added}")
     n = int(plan["n"].sum())
+    if trained:
+        told = phrase(
+            "To make label and {trait} independent among the training images at constant class "
+            "size, replace {steps}: {exchanged} of {n} images ({share:.1%}).",
+            trait=trait.name,
+            steps=_steps(plan, trait),
+            exchanged=exchanged,
+            n=n,
+            share=exchanged / n,
+        )
+    else:
+        told = phrase(
+            "To make label and {trait} independent at constant class size, replace {steps}: "
+            "{exchanged} of {n} images ({share:.1%}).",
+            trait=trait.name,
+            steps=_steps(plan, trait),
+            exchanged=exchanged,
+            n=n,
+            share=exchanged / n,
+        )
+    none_added = phrase("Balancing repeats images or leaves some out; it adds none.")
     return [
         Finding(
             kind,
             severity,
-            f"To make label and {name} independent{where} at constant class size, replace "
-            f"{_listed(steps, _MOST_LABELS, len(largest), '; ')}: {exchanged} of {n} images "
-            f"({exchanged / n:.1%}).{more}",
+            sentences(told, none_added if countered else None),
             value=float(exchanged),
             n=n,
             table=tuple(
                 {key: value if isinstance(value, str) else int(value) for key, value in row.items()}
                 for row in plan.to_dict("records")
             ),
+            attribute=trait.attribute,
+            cue=trait.cue,
         )
     ]
 
 
-def _shares(counts: pd.DataFrame) -> str:
+def _steps(plan: pd.DataFrame, trait: _Trait) -> Words:
+    """What a plan exchanges, the classes with the most first."""
+    changed = plan[(plan["collect"] > 0) | (plan["surplus"] > 0)]
+    sizes = changed.groupby("label", sort=False)["collect"].sum()
+    largest = sizes.sort_values(ascending=False, kind="stable").index
+    steps = []
+    for label in largest[:_MOST_LABELS]:
+        cells = changed[changed["label"] == label]
+        added, taken = (_images(cells, column, trait) for column in ("collect", "surplus"))
+        steps.append(phrase("{taken} by {added}", taken=taken, added=added))
+    return _cut(steps, _MOST_LABELS, len(largest), whole=True)
+
+
+def _images(cells: pd.DataFrame, column: str, trait: _Trait) -> Words:
+    """The images of one class that a column of a plan counts, the most first."""
+    some = cells.loc[cells[column] > 0, ["label", "value", column]]
+    ordered = some.sort_values(column, ascending=False, kind="stable")
+    told = [
+        phrase("{n} {label} · {value}", n=count, label=str(label), value=trait.value(str(value)))
+        for label, value, count in ordered.itertuples(index=False)
+    ]
+    return _cut(told, _MOST_VALUES)
+
+
+def _shares(counts: pd.DataFrame, trait: _Trait) -> Words:
     """The commonest values in the largest classes: "man: 78.0% of doctor, 7.2% of nurse"."""
     sizes = counts.sum(axis=1)
     labels = sizes[sizes > 0].sort_values(ascending=False, kind="stable").index
@@ -330,12 +496,20 @@ def _shares(counts: pd.DataFrame) -> str:
     named = values[:1] if len(values) == 2 else values[:_MOST_VALUES]
     parts = []
     for value in named:
-        shares = [f"{counts.at[x, value] / sizes[x]:.1%} of {x}" for x in labels[:_MOST_LABELS]]
-        parts.append(f"{value}: {_listed(shares, _MOST_LABELS, len(labels))}")
-    return _listed(parts, _MOST_VALUES, 0 if len(values) == 2 else len(values), "; ")
+        shares = [
+            phrase("{share:.1%} of {label}", share=counts.at[x, value] / sizes[x], label=str(x))
+            for x in labels[:_MOST_LABELS]
+        ]
+        cut = _cut(shares, _MOST_LABELS, len(labels))
+        parts.append(phrase("{value}: {shares}", value=trait.value(str(value)), shares=cut))
+    return _cut(parts, _MOST_VALUES, 0 if len(values) == 2 else len(values), whole=True)
 
 
-def _listed(texts: Sequence[str], most: int, of: int = 0, between: str = ", ") -> str:
-    """The first of `texts`, and how many more there are of `of` (at least those given)."""
+def _cut(texts: Sequence[Phrase], most: int, of: int = 0, whole: bool = False) -> Words:
+    """The first of `texts`, and how many more there are of `of` (at least those given).
+
+    `whole` texts hold commas of their own.
+    """
     more = max(of, len(texts)) - min(most, len(texts))
-    return between.join(texts[:most]) + (f" and {more} more" if more else "")
+    shown = clauses(texts[:most]) if whole else listed(texts[:most])
+    return phrase("{shown} and {n} more", shown=shown, n=more) if more else shown

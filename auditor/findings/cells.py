@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from auditor.language import Phrase, counted, phrase
 from auditor.rates import Rates
 
 
@@ -32,6 +33,18 @@ def selected(column: str, value: object) -> str:
     return f"`{column}` == {str(value)!r}"
 
 
-def unit_words(rates: Rates) -> str:
+def unit_words(rates: Rates) -> Phrase:
     """What counts as independent: "clusters" or "judged cases"."""
-    return "clusters" if rates.clustered else "judged cases"
+    return phrase("clusters") if rates.clustered else phrase("judged cases")
+
+
+def counted_units(n: int, rates: Rates) -> Phrase:
+    """So many of what counts as independent: "10 judged cases"."""
+    return counted(n, "cluster" if rates.clustered else "judged case")
+
+
+def crossed(attributes: Sequence[str]) -> Phrase:
+    """What the cells of label × these attributes are by: "label × age × sex"."""
+    if not attributes:
+        return phrase("label")
+    return phrase("label × {attributes}", attributes=" × ".join(attributes))

@@ -23,12 +23,15 @@ from auditor.findings.material import Material
 from auditor.findings.probes import probes
 from auditor.findings.ties import ties
 from auditor.groups import clusters_of
+from auditor.language import Phrase, Series, Text, listed, phrase, sentences
 from auditor.rates import Rates, mean_over_clusters
 from auditor.statistics import mean_interval, more_than_chance
 from auditor.thresholds import THRESHOLDS, Thresholds
 from auditor.types import SUBJECT
 
-_FINER = " It is smaller than a cell of the map: give a larger input, or a finer model.layer."
+_FINER = phrase(
+    "It is smaller than a cell of the map: give a larger input, or a finer model.layer."
+)
 
 
 def conclude(material: Material, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
@@ -59,16 +62,24 @@ def _layer(layer: Mapping[str, Any]) -> list[Finding]:
     if layer["verified"]:
         return []
     follows = layer["follows"]
-    told = (
-        "the map gave no answer to it" if follows is None else f"correlation {follows:.2f}, below "
-    )
-    told += "" if follows is None else f"{layer['threshold']}"
+    if follows is None:
+        seen = phrase("the map gave no answer to it")
+    else:
+        seen = phrase(
+            "correlation {follows:.2f}, below {threshold}",
+            follows=follows,
+            threshold=layer["threshold"],
+        )
     return [
         Finding(
             "layer",
             "warning",
-            f"The maps at {layer['name']!r} do not follow a stimulus that is moved across the "
-            f"image ({told}), so they may not show where the evidence lies. Name another layer.",
+            phrase(
+                "The maps at {layer!r} do not follow a stimulus that is moved across the image "
+                "({seen}), so they may not show where the evidence lies. Name another layer.",
+                layer=layer["name"],
+                seen=seen,
+            ),
             value=follows,
             threshold=layer["threshold"],
         )
@@ -98,13 +109,19 @@ def _accuracy(cases: pd.DataFrame, expected: float | None, seed: int) -> list[Fi
     n, right = len(judged), int(judged.sum())
     interval, clustered = _rate(judged, cases, seed)
     if interval is None:
-        return [Finding("accuracy", "warning", "No case has a prediction.", n=0)]
+        return [Finding("accuracy", "warning", phrase("No case has a prediction."), n=0)]
     low, high = interval
     found = Finding(
         "accuracy",
         "info",
-        f"The model classifies {right} of {n} images as they are labelled: {right / n:.1%} "
-        f"({written_interval(interval, clustered)}).",
+        phrase(
+            "The model classifies {right} of {n} images as they are labelled: {share:.1%} "
+            "({interval}).",
+            right=right,
+            n=n,
+            share=right / n,
+            interval=written_interval(interval, clustered),
+        ),
         value=right / n,
         low=low,
         high=high,
@@ -117,9 +134,14 @@ def _accuracy(cases: pd.DataFrame, expected: float | None, seed: int) -> list[Fi
         Finding(
             "expected_accuracy",
             "warning",
-            f"The configuration expects an accuracy of {expected:.1%}, outside the interval of "
-            f"what was seen ({low:.1%} to {high:.1%}). Check the order of model.classes, the "
-            "preprocessing and the checkpoint before reading anything else.",
+            phrase(
+                "The configuration expects an accuracy of {expected:.1%}, outside the interval of "
+                "what was seen ({low:.1%} to {high:.1%}). Check the order of model.classes, the "
+                "preprocessing and the checkpoint before reading anything else.",
+                expected=expected,
+                low=low,
+                high=high,
+            ),
             value=right / n,
             low=low,
             high=high,
@@ -144,29 +166,20 @@ def _attention(
         unusual = rate is not None and rate[0] > thresholds.alpha
     if cues and len(errors):
         untestable = len(errors) - n
-        untold = (
-            "no cue is measurable there, or too few other images of the class show it "
-            f"(under {thresholds.fewest_references}), or they show it at the same place, so that "
-            "no map could tell"
-        )
-        if p is not None:  # there are testable errors
-            sure = f"{p_equation(p)} that chance gives so many"
-            if clustered:
-                sure = f"{thresholds.alpha:.0%} of them; the {written_interval(rate, True)}"
-            text = (
-                f"On {queued} of {n} testable errors the margin's evidence lies on a cue more than "
-                f"regions of other images of the class would explain; about "
-                f"{thresholds.alpha * n:.1f} would by chance alone ({sure})."
+        sure = None  # without testable errors
+        if p is not None and clustered:
+            sure = phrase(
+                "{alpha:.0%} of them; the {interval}",
+                alpha=thresholds.alpha,
+                interval=written_interval(rate, True),
             )
-            if untestable:
-                text += f" {untestable} further errors could not be tested: {untold}."
-        else:
-            text = f"None of {untestable} errors could be tested for attention: {untold}."
+        elif p is not None:
+            sure = phrase("{p} that chance gives so many", p=p_equation(p))
         findings.append(
             Finding(
                 "attention",
                 "notice" if unusual else "info",
-                text,
+                _attended(queued, n, untestable, sure, thresholds),
                 value=queued / n if n else None,
                 low=rate[0] if rate else None,
                 high=rate[1] if rate else None,
@@ -184,16 +197,50 @@ def _attention(
                 Finding(
                     "attention_cue",
                     "notice" if unusual else "info",
-                    f"Cue {cue!r}: the margin maps of {on_cue} of {with_p} errors that could be "
-                    "tested on it lie there.",
+                    phrase(
+                        "Cue {cue!r}: the margin maps of {on_cue} of {tested} errors that could "
+                        "be tested on it lie there.",
+                        cue=cue,
+                        on_cue=on_cue,
+                        tested=with_p,
+                    ),
                     value=on_cue / with_p,
                     low=rate[0] if rate else None,
                     high=rate[1] if rate else None,
                     n=with_p,
                     query=f"map_evidence == 'attention' and map_cue == {cue!r}",
+                    cue=cue,
                 )
             )
     return findings
+
+
+def _attended(
+    queued: int, tested: int, untestable: int, sure: Phrase | None, thresholds: Thresholds
+) -> Text:
+    """How many errors lie on a cue, and how `sure` that is; null where none could be tested."""
+    why = phrase(
+        "no cue is measurable there, or too few other images of the class show it (under "
+        "{fewest}), or they show it at the same place, so that no map could tell",
+        fewest=thresholds.fewest_references,
+    )
+    if sure is None:
+        return phrase(
+            "None of {n} errors could be tested for attention: {why}.", n=untestable, why=why
+        )
+    found = phrase(
+        "On {queued} of {n} testable errors the margin's evidence lies on a cue more than regions "
+        "of other images of the class would explain; about {expected:.1f} would by chance alone "
+        "({sure}).",
+        queued=queued,
+        n=tested,
+        expected=thresholds.alpha * tested,
+        sure=sure,
+    )
+    if not untestable:
+        return found
+    others = phrase("{n} further errors could not be tested: {why}.", n=untestable, why=why)
+    return sentences(found, others)
 
 
 def _shares(cases: pd.DataFrame, regions: Sequence[str], seed: int) -> list[Finding]:
@@ -207,12 +254,12 @@ def _shares(cases: pd.DataFrame, regions: Sequence[str], seed: int) -> list[Find
         if errors.empty and right.empty:
             continue
         area = measured[f"area.{region}"]
-        parts = [
-            f"{values.mean():.1%} on {what} (chance, its area, {area[values.index].mean():.1%}; "
-            f"n = {len(values)})"
-            for values, what in ((errors, "errors"), (right, "correct cases"))
+        shown = listed(
+            _share(values, area[values.index], values is errors)
+            for values in (errors, right)
             if len(values)
-        ]
+        )
+        cue = None if region == SUBJECT else region
         shares = errors.to_numpy(dtype=float)
         if numbers is None:
             interval = mean_interval(shares)
@@ -223,17 +270,44 @@ def _shares(cases: pd.DataFrame, regions: Sequence[str], seed: int) -> list[Find
             Finding(
                 "mass",
                 "info",
-                f"{'Subject' if region == 'subject' else f'Cue {region!r}'}: mean share of the "
-                f"predicted class's map {', '.join(parts)}.",
+                _shared(cue, shown),
                 value=float(errors.mean()) if len(errors) else None,
                 low=interval[0] if interval else None,
                 high=interval[1] if interval else None,
                 n=len(errors),
                 threshold=float(area[errors.index].mean()) if len(errors) else None,
                 query=f"correct == False and `mass.{region}`.notna()",
+                cue=cue,
             )
         )
     return findings
+
+
+def _shared(cue: str | None, shares: Series) -> Phrase:
+    """The mean shares of a cue; of the subject for null."""
+    if cue is None:
+        return phrase("Subject: mean share of the predicted class's map {shares}.", shares=shares)
+    return phrase(
+        "Cue {cue!r}: mean share of the predicted class's map {shares}.", cue=cue, shares=shares
+    )
+
+
+def _share(masses: pd.Series, areas: pd.Series, errors: bool) -> Phrase:
+    """The mean mass of errors, or of correct cases, beside the mean area."""
+    share, area, n = masses.mean(), areas.mean(), len(masses)
+    if errors:
+        return phrase(
+            "{share:.1%} on errors (chance, its area, {area:.1%}; n = {n})",
+            share=share,
+            area=area,
+            n=n,
+        )
+    return phrase(
+        "{share:.1%} on correct cases (chance, its area, {area:.1%}; n = {n})",
+        share=share,
+        area=area,
+        n=n,
+    )
 
 
 def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
@@ -243,8 +317,10 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
             Finding(
                 "no_regions",
                 "warning",
-                "In no case could a map be compared with regions. Name the annotated subject and "
-                "cues in [regions], or look at the statuses below for what spoiled them.",
+                phrase(
+                    "In no case could a map be compared with regions. Name the annotated subject "
+                    "and cues in [regions], or look at the statuses below for what spoiled them."
+                ),
                 value=0.0,
                 n=len(cases),
             )
@@ -255,8 +331,13 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
             Finding(
                 "not_judged",
                 "warning" if status in ("unreadable", "nonfinite_logits") else "notice",
-                f"{count} of {len(cases)} cases have the status {status!r}; their undefined "
-                "measures are null and in no average.",
+                phrase(
+                    "{count} of {n} cases have the status {status!r}; their undefined measures "
+                    "are null and in no average.",
+                    count=count,
+                    n=len(cases),
+                    status=str(status),
+                ),
                 value=int(count) / len(cases),
                 n=len(cases),
                 query=f"status == {status!r}",
@@ -269,24 +350,46 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
         shown = int(counts.sum() - counts.get("absent", 0))
         if usable == len(cases):
             continue
-        told = ", ".join(
-            f"{count} {status}" for status, count in sorted(counts.items()) if status != "ok"
-        )
+        others = [
+            phrase("{n} {status}", n=count, status=str(status))
+            for status, count in sorted(counts.items())
+            if status != "ok"
+        ]
         severity: Severity = "info"
         if usable < shown / 2:
             severity = "notice"
         if not usable:
             severity = "warning"
+        cue = None if region == SUBJECT else region
+        finer = counts.get("below_resolution", 0) > usable
         findings.append(
             Finding(
-                "cue_coverage" if region != SUBJECT else "subject_coverage",
+                "subject_coverage" if cue is None else "cue_coverage",
                 severity,
-                f"{'The subject' if region == SUBJECT else f'Cue {region!r}'} could be measured in "
-                f"{usable} of {len(cases)} cases ({told or 'no regions'})."
-                + (_FINER if counts.get("below_resolution", 0) > usable else ""),
+                sentences(_covered(cue, usable, len(cases), others), _FINER if finer else None),
                 value=usable / len(cases),
                 n=len(cases),
                 query=f"`status.{region}` == 'ok'",
+                cue=cue,
             )
         )
     return findings
+
+
+def _covered(cue: str | None, usable: int, n: int, others: Sequence[Phrase]) -> Phrase:
+    """In how many of `n` cases the cue (null: the subject) is usable, and why not in others."""
+    statuses = listed(others) if others else phrase("no regions")
+    if cue is None:
+        return phrase(
+            "The subject could be measured in {usable} of {n} cases ({statuses}).",
+            usable=usable,
+            n=n,
+            statuses=statuses,
+        )
+    return phrase(
+        "Cue {cue!r} could be measured in {usable} of {n} cases ({statuses}).",
+        cue=cue,
+        usable=usable,
+        n=n,
+        statuses=statuses,
+    )

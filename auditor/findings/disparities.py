@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from auditor.findings.cells import cell_columns, selected, unit_words
+from auditor.findings.cells import cell_columns, counted_units, selected
 from auditor.findings.finding import Finding, p_equation, written_p
-from auditor.findings.intervals import decimal, plural, points, written_interval
+from auditor.findings.intervals import decimal, points, written_interval
 from auditor.groups import COUNTS_ONLY, grouped, precision, tells_groups
+from auditor.language import Phrase, clauses, counted, phrase, sentences
 from auditor.rates import Rates
 from auditor.statistics import benjamini_hochberg
 from auditor.thresholds import Thresholds
@@ -38,7 +39,8 @@ def disparities(
     `precision`, then `difference` (its rate minus that of the others of its label) with
     `difference_low`, `difference_high`, `p` and `q`; `ratio` (its rate over the highest of
     its label, that of `against`) with `ratio_low`, `ratio_high` and `screen` ("passes" or
-    "fails"); and `reason`, why anything of it is null.
+    "fails"); and `reason`, why anything of it is null, with `reason_message`, the same apart
+    from its language, as `auditor.language.read` takes it.
     """
     held = [_Held.of(cases, name, seed) for name in attributes]
     family = [row for attribute in held for row in attribute.compared if row["counts"]]
@@ -111,14 +113,14 @@ class _Held:
             others = [other for other in known if other is not row]
             groups = [other["group"] for other in others]
             if row["value"] is None:
-                row["reason"] = "not annotated, so compared with none"
+                _explain(row, phrase("not annotated, so compared with none"))
                 continue
             if row["rate"] is None:
-                row["reason"] = f"fewer than {COUNTS_ONLY} {unit_words(self.rates)}"
+                _explain(row, phrase("fewer than {least}", least=self._least))
                 continue
             if int(self.rates.units[groups].sum()) < COUNTS_ONLY:
-                few = f"{COUNTS_ONLY} {unit_words(self.rates)}"
-                row["reason"] = f"the others of the label have fewer than {few}"
+                few = phrase("the others of the label have fewer than {least}", least=self._least)
+                _explain(row, few)
                 continue
             row["others"] = others
             self._difference(row, groups)
@@ -127,9 +129,9 @@ class _Held:
             row["counts"] = twin is None or twin["difference"] is None
             row["mirror"] = None if row["counts"] else twin
             if best is None or best is row:
-                row["reason"] = "the highest rate of its label, so the ratio is to itself"
+                _explain(row, phrase("the highest rate of its label, so the ratio is to itself"))
             elif not best["right"]:
-                row["reason"] = "no image of the label is recognised, so there is no ratio"
+                _explain(row, phrase("no image of the label is recognised, so there is no ratio"))
             else:
                 self._ratio(row, best)
 
@@ -144,21 +146,23 @@ class _Held:
         row["ratio"], row["against"] = row["rate"] / best["rate"], best["value"]
         row["ratio_low"], row["ratio_high"] = interval or (None, None)
         if interval is None:
-            row["reason"] = "none of the group is recognised, so the ratio has no interval"
+            none = phrase("none of the group is recognised, so the ratio has no interval")
+            _explain(row, none)
 
     def found(self, family: int, thresholds: Thresholds) -> list[Finding]:
         """`disparity`, and `impact_ratio` where anything was compared."""
         judged = sum(row["judged"] for row in self.rows if row["value"] is not None)
         if not self.compared:
-            why = (
-                "no label has two annotated groups with enough of them "
-                f"({COUNTS_ONLY} {unit_words(self.rates)} in one, as many in the others)"
-                if self.groups
-                else "its values are too many to be groups"
+            told = phrase(
+                "Within a label, groups by {attribute} cannot be compared: {why}.",
+                attribute=self.name,
+                why=self._incomparable(),
             )
-            told = f"Within a label, groups by {self.name} cannot be compared: {why}."
+            table, name = self._table(), self.name
             return [
-                Finding("disparity", "info", told, n=judged, threshold=0.0, table=self._table())
+                Finding(
+                    "disparity", "info", told, n=judged, threshold=0.0, table=table, attribute=name
+                )
             ]
         return [self._disparity(family, judged, thresholds), self._impact(thresholds)]
 
@@ -168,41 +172,10 @@ class _Held:
         worst = min(notable or self.compared, key=lambda row: row["difference"])
         if notable and worst["difference"] >= 0:
             worst = max(notable, key=lambda row: row["difference"])
-        right, count = self.rates.counts([other["group"] for other in worst["others"]])
-        interval = (worst["difference_low"], worst["difference_high"])
-        less = worst["difference"] <= 0
-        bounds = None if None in interval else interval
-        if bounds is not None and less:
-            bounds = (-bounds[1], -bounds[0])
-        q = "p undefined" if worst["q"] is None else p_equation(worst["q"]).replace("p", "q", 1)
-        several = plural(family, "comparison")
-        text = (
-            f"of images labelled {worst['label']!r}, those annotated as {self.name} "
-            f"{worst['value']!r} are recognised {'less' if less else 'more'} often than "
-            f"{_others(worst)}: {worst['right']} of {worst['judged']} ({worst['rate']:.1%}) "
-            f"against {right} of {count} ({right / count:.1%}), "
-            f"{points(abs(worst['difference']))} points "
-            f"({written_interval(bounds, self.rates.clustered, points)}; {q} over {several})"
-        )
-        if worst["difference"] == 0:
-            text = "every group of a label has the same accuracy as the others of it"
-        if "imprecise" in (worst["precision"], self._precision(worst)):
-            text += ", imprecise"
-        if notable:
-            text = f"Harm by {self.name}: {text}."
-            own = [row for row in self.compared if row["counts"]]
-            sure = sum(_at_most(row["q"], thresholds.alpha) for row in own)
-            if len(own) > 1:
-                text += (
-                    f" {sure} of {len(own)} comparisons by {self.name} "
-                    f"{'is' if sure == 1 else 'are'} significant."
-                )
-        else:
-            text = f"By {self.name}, no group is shown to be served worse within its label; {text}."
         return Finding(
             "disparity",
             "notice" if notable else "info",
-            text + self._left_out(),
+            sentences(*self._harm(worst, family, thresholds), self._left_out()),
             value=worst["difference"],
             low=worst["difference_low"],
             high=worst["difference_high"],
@@ -210,17 +183,74 @@ class _Held:
             threshold=0.0,
             query=_query(self.name, worst),
             table=self._table(),
+            attribute=self.name,
+        )
+
+    def _harm(self, worst: Mapping[str, Any], family: int, thresholds: Thresholds) -> list[Phrase]:
+        """Whether a group is served worse, told of the worst; how many are, of several."""
+        compared = self._comparison(worst, family)
+        own = [row for row in self.compared if row["counts"]]
+        sure = sum(_at_most(row["q"], thresholds.alpha) for row in own)
+        if not sure:
+            return [
+                phrase(
+                    "By {attribute}, no group is shown to be served worse within its label; "
+                    "{comparison}.",
+                    attribute=self.name,
+                    comparison=compared,
+                )
+            ]
+        told = [
+            phrase("Harm by {attribute}: {comparison}.", attribute=self.name, comparison=compared)
+        ]
+        if len(own) > 1:
+            told.append(_significant(sure, len(own), self.name))
+        return told
+
+    def _comparison(self, worst: Mapping[str, Any], family: int) -> Phrase:
+        """A group held against the others of its label, a clause."""
+        if worst["difference"] == 0:
+            told = phrase("every group of a label has the same accuracy as the others of it")
+        else:
+            told = self._recognised(worst, family)
+        if "imprecise" in (worst["precision"], self._precision(worst)):
+            return phrase("{comparison}, imprecise", comparison=told)
+        return told
+
+    def _recognised(self, worst: Mapping[str, Any], family: int) -> Phrase:
+        """The comparison of one group, unless there is no difference."""
+        right, count = self.rates.counts([other["group"] for other in worst["others"]])
+        less = worst["difference"] < 0
+        low, high = worst["difference_low"], worst["difference_high"]
+        bounds = None if low is None else (-high, -low) if less else (low, high)
+        undefined = worst["q"] is None
+        return phrase(
+            "{comparison}: {right} of {judged} ({rate:.1%}) against {others_right} of "
+            "{others_judged} ({others_rate:.1%}), {points:.1f} points ({interval}; {q} over "
+            "{comparisons})",
+            comparison=_served(worst, self.name, less),
+            right=worst["right"],
+            judged=worst["judged"],
+            rate=worst["rate"],
+            others_right=right,
+            others_judged=count,
+            others_rate=right / count,
+            points=100 * abs(worst["difference"]),
+            interval=written_interval(bounds, self.rates.clustered, points),
+            q=phrase("p undefined") if undefined else p_equation(worst["q"]).replace("p", "q"),
+            comparisons=counted(family, "comparison"),
         )
 
     def _impact(self, thresholds: Thresholds) -> Finding:
         limit = thresholds.four_fifths
         known = [row for row in self.compared if row["ratio"] is not None]
-        start = f"Four-fifths screen by {self.name}: "
         if not known:
-            why = "no group with a rate has a higher one beside it with an image recognised"
-            return Finding(
-                "impact_ratio", "info", f"{start}no ratio is defined, since {why}.", threshold=limit
+            told = phrase(
+                "Four-fifths screen by {attribute}: no ratio is defined, since no group with a "
+                "rate has a higher one beside it with an image recognised.",
+                attribute=self.name,
             )
+            return Finding("impact_ratio", "info", told, threshold=limit, attribute=self.name)
         worst = min(known, key=lambda row: row["ratio"])
         best = next(
             row
@@ -230,52 +260,79 @@ class _Held:
         failing = [row for row in known if row["screen"] == "fails"]
         sure = _at_most(worst["q"], thresholds.alpha)
         interval = None if worst["ratio_low"] is None else (worst["ratio_low"], worst["ratio_high"])
-        text = (
-            f"{start}the lowest impact ratio is {decimal(worst['ratio'])} "
-            f"({written_interval(interval, self.rates.clustered, decimal)}): of images labelled "
-            f"{worst['label']!r}, {worst['right']} of {worst['judged']} annotated as "
-            f"{worst['value']!r} are recognised, {best['right']} of {best['judged']} as "
-            f"{best['value']!r}. "
+        lowest = phrase(
+            "Four-fifths screen by {attribute}: the lowest impact ratio is {ratio:.2f} "
+            "({interval}): of images labelled {label!r}, {right} of {judged} annotated as "
+            "{value!r} are recognised, {best_right} of {best_judged} as {best!r}.",
+            attribute=self.name,
+            ratio=worst["ratio"],
+            interval=written_interval(interval, self.rates.clustered, decimal),
+            label=worst["label"],
+            right=worst["right"],
+            judged=worst["judged"],
+            value=worst["value"],
+            best_right=best["right"],
+            best_judged=best["judged"],
+            best=best["value"],
         )
-        if failing:
-            tested = "p undefined"
-            if worst["p"] is not None:
-                tested = f"{p_equation(worst['p'])}, corrected {_or_dash(worst['q'])}"
-            text += (
-                f"It fails (below {decimal(limit)}), and the difference is "
-                f"{'' if sure else 'not '}significant ({tested}). "
-            )
-            if len(failing) > 1:
-                text += f"{len(failing)} groups fail. "
-        else:
-            text += f"All pass (from {decimal(limit)}). "
+        several = phrase("{n} groups fail.", n=len(failing)) if len(failing) > 1 else None
         return Finding(
             "impact_ratio",
             "notice" if failing and sure else "info",
-            text + "A screen, not a test.",
+            sentences(
+                lowest,
+                _screened(worst, limit, sure) if failing else _passed(limit),
+                several,
+                phrase("A screen, not a test."),
+            ),
             value=worst["ratio"],
             low=worst["ratio_low"],
             high=worst["ratio_high"],
             n=worst["judged"] + best["judged"],
             threshold=limit,
             query=_query(self.name, worst),
+            attribute=self.name,
         )
 
     def _precision(self, row: Mapping[str, Any]) -> str:
         groups = [other["group"] for other in row["others"]]
         return precision(int(self.rates.units[groups].sum()))
 
-    def _left_out(self) -> str:
+    def _incomparable(self) -> Phrase:
+        if not self.groups:
+            return phrase("its values are too many to be groups")
+        return phrase(
+            "no label has two annotated groups with enough of them ({least} in one, as many in "
+            "the others)",
+            least=self._least,
+        )
+
+    @property
+    def _least(self) -> Phrase:
+        """What a group needs for a rate."""
+        return counted_units(COUNTS_ONLY, self.rates)
+
+    def _left_out(self) -> Phrase | None:
         few = sum(row["rate"] is None and row["value"] is not None for row in self.rows)
         nobody = sum(row["n"] for row in self.rows if row["value"] is None)
         told = []
         if few:
             told.append(
-                f"{plural(few, 'group')} under {COUNTS_ONLY} {unit_words(self.rates)}, counts only"
+                phrase(
+                    "{groups} under {least}, counts only",
+                    groups=counted(few, "group"),
+                    least=self._least,
+                )
             )
         if nobody:
-            told.append(f"{plural(nobody, 'case')} in which {self.name} is not annotated")
-        return f" Not compared: {'; '.join(told)}." if told else ""
+            told.append(
+                phrase(
+                    "{cases} in which {attribute} is not annotated",
+                    cases=counted(nobody, "case"),
+                    attribute=self.name,
+                )
+            )
+        return phrase("Not compared: {left_out}.", left_out=clauses(told)) if told else None
 
     def _table(self) -> tuple[Mapping[str, Any], ...]:
         return tuple(
@@ -285,7 +342,7 @@ class _Held:
 
 _COMPARED = (
     "difference", "difference_low", "difference_high", "p", "q",
-    "ratio", "ratio_low", "ratio_high", "against", "screen", "reason",
+    "ratio", "ratio_low", "ratio_high", "against", "screen", "reason", "reason_message",
 )  # fmt: skip
 _INTERNAL = {"group", "mirror", "counts", "others"}
 
@@ -295,10 +352,70 @@ def _query(name: str, row: Mapping[str, Any]) -> str:
     return " and ".join(selected(column, value) for column, value in by)
 
 
-def _others(row: Mapping[str, Any]) -> str:
+def _explain(row: dict[str, Any], why: Phrase) -> None:
+    row["reason"], row["reason_message"] = str(why), why.described()
+
+
+def _served(row: Mapping[str, Any], attribute: str, less: bool) -> Phrase:
+    """That the group of a row is recognised less or more often than the others of its label."""
+    if less:
+        return phrase(
+            "of images labelled {label!r}, those annotated as {attribute} {value!r} are "
+            "recognised less often than {others}",
+            label=row["label"],
+            attribute=attribute,
+            value=row["value"],
+            others=_others(row),
+        )
+    return phrase(
+        "of images labelled {label!r}, those annotated as {attribute} {value!r} are recognised "
+        "more often than {others}",
+        label=row["label"],
+        attribute=attribute,
+        value=row["value"],
+        others=_others(row),
+    )
+
+
+def _others(row: Mapping[str, Any]) -> Phrase:
     if len(row["others"]) == 1:
-        return f"those as {row['others'][0]['value']!r}"
-    return "the others annotated"
+        return phrase("those as {value!r}", value=row["others"][0]["value"])
+    return phrase("the others annotated")
+
+
+def _significant(sure: int, n: int, attribute: str) -> Phrase:
+    if sure == 1:
+        return phrase(
+            "1 of {n} comparisons by {attribute} is significant.", n=n, attribute=attribute
+        )
+    return phrase(
+        "{sure} of {n} comparisons by {attribute} are significant.",
+        sure=sure,
+        n=n,
+        attribute=attribute,
+    )
+
+
+def _screened(worst: Mapping[str, Any], limit: float, sure: bool) -> Phrase:
+    """That the lowest ratio fails, and whether the difference behind it is significant."""
+    tested = phrase("p undefined")
+    if worst["p"] is not None:
+        tested = phrase("{p}, corrected {q}", p=p_equation(worst["p"]), q=_or_dash(worst["q"]))
+    if sure:
+        return phrase(
+            "It fails (below {limit:.2f}), and the difference is significant ({tested}).",
+            limit=limit,
+            tested=tested,
+        )
+    return phrase(
+        "It fails (below {limit:.2f}), and the difference is not significant ({tested}).",
+        limit=limit,
+        tested=tested,
+    )
+
+
+def _passed(limit: float) -> Phrase:
+    return phrase("All pass (from {limit:.2f}).", limit=limit)
 
 
 def _at_most(value: float | None, limit: float) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
+
+from auditor.language import Text
 
 Severity = Literal["warning", "notice", "info"]
 
@@ -23,16 +25,18 @@ def p_equation(p: float) -> str:
 class Finding:
     """One statement, with everything that it rests on.
 
-    `value` is in the unit that `text` names; `low` and `high` bound its 95 % interval,
-    `n` counts the cases behind it, `threshold` is what the value was held against. Each is
-    null where it does not apply. `query` selects the cases in `cases.parquet` (a pandas
-    expression); null where the finding is about all of them. `table` holds JSON-ready rows
-    where the finding is one of those that come with a table, null elsewhere.
+    `message` is what it says, apart from the language that it is written in; `value` is in the
+    unit that it names; `low` and `high` bound its 95 % interval, `n` counts the cases behind it,
+    `threshold` is what the value was held against. Each is null where it does not apply. `query`
+    selects the cases in `cases.parquet` (a pandas expression); null where the finding is about
+    all of them. `table` holds JSON-ready rows where the finding is one of those that come with a
+    table, null elsewhere. `attribute` and `cue` (a cue, or a set of cues joined by "+") name what
+    it is about; null where it is about none.
     """
 
     kind: str
     severity: Severity
-    text: str
+    message: Text
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -40,10 +44,21 @@ class Finding:
     threshold: float | None = None
     query: str | None = None
     table: tuple[Mapping[str, Any], ...] | None = None
+    attribute: str | None = None
+    cue: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What it says, in English."""
+        return str(self.message)
 
     def described(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "table": None if self.table is None else list(self.table)}
+        """JSON-ready, `text` and `message` (its template and values) beside each other."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        table = None if self.table is None else list(self.table)
+        return {
+            **given, "text": self.text, "message": self.message.described(), "table": table
+        }  # fmt: skip
 
 
 _ORDER: Mapping[Severity, int] = {"warning": 0, "notice": 1, "info": 2}

@@ -11,7 +11,9 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from auditor.findings.finding import Finding, Severity
+from auditor.findings.intervals import written_interval
 from auditor.findings.material import MapChecks
+from auditor.language import Phrase, Text, Words, listed, phrase, sentences
 from auditor.statistics import mcnemar, more_than_chance
 from auditor.thresholds import Thresholds
 
@@ -21,7 +23,7 @@ _SEVERITY: dict[str, Severity] = {
     "undecided": "notice",
     "not passed": "warning",
 }
-_VOID = "The maps are no evidence; what changing the pixels showed stands."
+_VOID = phrase("The maps are no evidence; what changing the pixels showed stands.")
 
 Interval = tuple[float, float] | None
 
@@ -104,28 +106,40 @@ def _chance(
     chance = float(confusion[commonest].sum() / n)
     p = more_than_chance(right, n, chance) if chance < 1 else None
     passed = p is not None and p <= thresholds.alpha
-    told = f"{right / n:.1%} of {n} images"
+    label = classes[commonest]
+    text: Text
     if chance == 1:
-        text = (
-            f"All judged images are labelled {classes[commonest]!r}, so nothing shows whether the "
-            "model tells the classes apart."
+        text = phrase(
+            "All judged images are labelled {label!r}, so nothing shows whether the model tells "
+            "the classes apart.",
+            label=label,
         )
     elif passed:
-        text = (
-            f"Gate passed: the model is right on {told}, above the {chance:.1%} of always saying "
-            f"{classes[commonest]!r}."
+        text = phrase(
+            "Gate passed: the model is right on {share:.1%} of {n} images, above the {chance:.1%} "
+            "of always saying {label!r}.",
+            share=right / n,
+            n=n,
+            chance=chance,
+            label=label,
         )
     else:
         given = np.flatnonzero(confusion.sum(0))
-        why = (
-            f"It names {classes[given[0]]!r} for every image."
+        text = sentences(
+            phrase(
+                "Gate not passed: the model is right on {share:.1%} of {n} images, not shown to be "
+                "above the {chance:.1%} of always saying {label!r}.",
+                share=right / n,
+                n=n,
+                chance=chance,
+                label=label,
+            ),
+            phrase("It names {label!r} for every image.", label=classes[given[0]])
             if len(given) == 1
-            else "Where it is right on some groups and wrong on others, it may decide by what "
-            "tells the groups apart; else check the checkpoint, the preprocessing and the labels."
-        )
-        text = (
-            f"Gate not passed: the model is right on {told}, not shown to be above the "
-            f"{chance:.1%} of always saying {classes[commonest]!r}. {why}"
+            else phrase(
+                "Where it is right on some groups and wrong on others, it may decide by what tells "
+                "the groups apart; else check the checkpoint, the preprocessing and the labels."
+            ),
         )
     return Finding(
         "gate_chance",
@@ -157,21 +171,26 @@ def _order(
     p = mcnemar(worse, better)
     passed = gain <= thresholds.reordering or p is None or p > thresholds.certain
     order = [classes[name] for _, name in sorted(zip(outputs, names, strict=True))]
+    text: Text
     if passed:
-        text = "Gate passed: no other order of model.classes would fit the labels much better."
+        text = phrase(
+            "Gate passed: no other order of model.classes would fit the labels much better."
+        )
     else:
-        moved = [
-            f"{was!r} would be {name!r}"
-            for was, name in zip(classes, order, strict=True)
-            if was != name
-        ]
-        more = f" and {len(moved) - _MOST_NAMES} more" if len(moved) > _MOST_NAMES else ""
-        text = (
-            "Gate not passed: with its outputs in another order, the model would be right on "
-            f"{np.trace(confusion) / n + gain:.1%} of {n} images instead of "
-            f"{np.trace(confusion) / n:.1%} ({', '.join(moved[:_MOST_NAMES])}{more}). "
-            "model.classes is probably in the wrong order; correct it before reading anything "
-            "else."
+        right = float(np.trace(confusion)) / n
+        text = sentences(
+            phrase(
+                "Gate not passed: with its outputs in another order, the model would be right on "
+                "{other:.1%} of {n} images instead of {share:.1%} ({moved}).",
+                other=right + gain,
+                n=n,
+                share=right,
+                moved=_moved(classes, order),
+            ),
+            phrase(
+                "model.classes is probably in the wrong order; correct it before reading anything "
+                "else."
+            ),
         )
     return Finding(
         "gate_classes",
@@ -184,6 +203,19 @@ def _order(
         if passed
         else tuple({"output": was, "name": name} for was, name in zip(classes, order, strict=True)),
     )
+
+
+def _moved(classes: Sequence[str], order: Sequence[str]) -> Text:
+    """Which outputs would have another name; beyond `_MOST_NAMES` they are counted."""
+    moved = [
+        phrase("{was!r} would be {name!r}", was=was, name=name)
+        for was, name in zip(classes, order, strict=True)
+        if was != name
+    ]
+    some = listed(moved[:_MOST_NAMES])
+    if len(moved) <= _MOST_NAMES:
+        return some
+    return phrase("{names} and {n} more", names=some, n=len(moved) - _MOST_NAMES)
 
 
 def _judged_stages(checks: MapChecks) -> list[tuple[float, Interval]]:
@@ -218,35 +250,60 @@ def _randomisation(checks: MapChecks, trained: bool, thresholds: Thresholds) -> 
     if not given:
         return _not_run(
             "gate_randomisation",
-            "whether random weights destroy the maps",
+            phrase(
+                "This gate could not run: whether random weights destroy the maps is not known, "
+                "because {why}.",
+                why=_why(checks, "randomised"),
+            ),
             checks,
-            "randomised",
             thresholds.remaining,
         )
     value, interval = max(given, key=lambda one: one[0])
-    told = (
-        f"a rank correlation with the maps of the trained network of {_correlation(value)} "
-        f"{_told_interval(interval)} remains at most (0 is chance, 1 the same map; over "
-        f"{len(checks.stages)} stages from the output down, {checks.n} images)"
+    likeness = phrase(
+        "a rank correlation with the maps of the trained network of {value:.2f} ({interval})",
+        value=_rounded(value),
+        interval=_told_interval(interval),
     )
+    scale = phrase(
+        "0 is chance, 1 the same map; over {stages} stages from the output down, {n} images",
+        stages=len(checks.stages),
+        n=checks.n,
+    )
+    text: Text
     if outcome == "not passed":
-        text = (
-            f"Gate not passed: with random weights in the network, {told}. The maps show the "
-            f"picture or the architecture, not what was learned. {_VOID}"
+        text = sentences(
+            phrase(
+                "Gate not passed: with random weights in the network, {likeness} remains at most "
+                "({scale}).",
+                likeness=likeness,
+                scale=scale,
+            ),
+            phrase("The maps show the picture or the architecture, not what was learned."),
+            _VOID,
         )
     elif outcome == "undecided":
-        text = (
-            f"Not decided whether random weights destroy the maps: {told}, and not every figure "
-            f"is shown to be below {thresholds.remaining}. More images would tell."
+        text = sentences(
+            phrase(
+                "Not decided whether random weights destroy the maps: {likeness} remains at most "
+                "({scale}), and not every figure is shown to be below {threshold}.",
+                likeness=likeness,
+                scale=scale,
+                threshold=thresholds.remaining,
+            ),
+            phrase("More images would tell."),
         )
     elif not trained:
         outcome = "undecided"
-        text = (
+        text = phrase(
             "Random weights destroy the maps, but that says nothing here: the model is not shown "
             "to be above chance, and the maps of an untrained network would be lost as well."
         )
     else:
-        text = f"Gate passed: random weights destroy the maps; {told}."
+        text = phrase(
+            "Gate passed: random weights destroy the maps; {likeness} remains at most ({scale}).",
+            likeness=likeness,
+            scale=scale,
+        )
     low, high = interval if interval else (None, None)
     return Finding(
         "gate_randomisation",
@@ -280,22 +337,42 @@ def _maps(checks: MapChecks, thresholds: Thresholds) -> Finding:
     """Whether the maps of two classes of one image differ at all."""
     value, interval = checks.classes, checks.classes_interval
     threshold = thresholds.classes_alike
-    question = "whether maps of different classes differ"
     if value is None or interval is None:
-        return _not_run("gate_maps", question, checks, "classes", threshold)
+        text: Text = phrase(
+            "This gate could not run: whether maps of different classes differ is not known, "
+            "because {why}.",
+            why=_why(checks, "classes"),
+        )
+        return _not_run("gate_maps", text, checks, threshold)
     outcome = _below(interval, threshold)
-    told = (
-        f"those of the predicted and the contrast class have a rank correlation of "
-        f"{_correlation(value)} {_told_interval(interval)}"
-    )
-    text = {
-        "passed": f"Gate passed: maps of different classes differ; {told}.",
-        "undecided": f"Not decided {question}: {told}, around {threshold}.",
-        "not passed": (
-            f"Gate not passed: maps of different classes are the same; {told}. They say where "
-            f"something is, not what speaks for a class. {_VOID}"
-        ),
-    }[outcome]
+    likeness, within = _rounded(value), _told_interval(interval)
+    if outcome == "passed":
+        text = phrase(
+            "Gate passed: maps of different classes differ; those of the predicted and the "
+            "contrast class have a rank correlation of {value:.2f} ({interval}).",
+            value=likeness,
+            interval=within,
+        )
+    elif outcome == "undecided":
+        text = phrase(
+            "Not decided whether maps of different classes differ: those of the predicted and the "
+            "contrast class have a rank correlation of {value:.2f} ({interval}), around "
+            "{threshold}.",
+            value=likeness,
+            interval=within,
+            threshold=threshold,
+        )
+    else:
+        text = sentences(
+            phrase(
+                "Gate not passed: maps of different classes are the same; those of the predicted "
+                "and the contrast class have a rank correlation of {value:.2f} ({interval}).",
+                value=likeness,
+                interval=within,
+            ),
+            phrase("They say where something is, not what speaks for a class."),
+            _VOID,
+        )
     return Finding(
         "gate_maps", _SEVERITY[outcome], text, value, *interval, n=checks.n, threshold=threshold
     )
@@ -305,42 +382,65 @@ def _noise(checks: MapChecks, thresholds: Thresholds) -> Finding:
     """Whether the margin maps stand a noise that nobody would see."""
     value, interval = checks.noise, checks.noise_interval
     threshold = thresholds.steadiness
-    question = "whether a little noise moves the maps"
     if value is None or interval is None:
-        return _not_run("gate_noise", question, checks, "noise", threshold)
+        text: Text = phrase(
+            "This gate could not run: whether a little noise moves the maps is not known, because "
+            "{why}.",
+            why=_why(checks, "noise"),
+        )
+        return _not_run("gate_noise", text, checks, threshold)
     outcome = _above(interval, threshold)
-    told = (
-        f"with noise of {thresholds.noise:g} grey levels on the image, the margin maps keep a rank "
-        f"correlation of {_correlation(value)} {_told_interval(interval)} with what they were"
-    )
-    text = {
-        "passed": f"Gate passed: a little noise does not move the maps; {told}.",
-        "undecided": f"Not decided {question}: {told}, around {threshold}.",
-        "not passed": (
-            f"Gate not passed: a little noise moves the maps; {told}. Where they lie is chance. "
-            f"{_VOID}"
-        ),
-    }[outcome]
+    likeness, within = _rounded(value), _told_interval(interval)
+    if outcome == "passed":
+        text = phrase(
+            "Gate passed: a little noise does not move the maps; with noise of {noise:g} grey "
+            "levels on the image, the margin maps keep a rank correlation of {value:.2f} "
+            "({interval}) with what they were.",
+            noise=thresholds.noise,
+            value=likeness,
+            interval=within,
+        )
+    elif outcome == "undecided":
+        text = phrase(
+            "Not decided whether a little noise moves the maps: with noise of {noise:g} grey "
+            "levels on the image, the margin maps keep a rank correlation of {value:.2f} "
+            "({interval}) with what they were, around {threshold}.",
+            noise=thresholds.noise,
+            value=likeness,
+            interval=within,
+            threshold=threshold,
+        )
+    else:
+        text = sentences(
+            phrase(
+                "Gate not passed: a little noise moves the maps; with noise of {noise:g} grey "
+                "levels on the image, the margin maps keep a rank correlation of {value:.2f} "
+                "({interval}) with what they were.",
+                noise=thresholds.noise,
+                value=likeness,
+                interval=within,
+            ),
+            phrase("Where they lie is chance."),
+            _VOID,
+        )
     return Finding(
         "gate_noise", _SEVERITY[outcome], text, value, *interval, n=checks.n, threshold=threshold
     )
 
 
-def _not_run(kind: str, question: str, checks: MapChecks, figure: str, threshold: float) -> Finding:
-    why = checks.reasons.get(figure, "too few images have a map that varies")
-    return Finding(
-        kind,
-        "notice",
-        f"This gate could not run: {question} is not known, because {why}.",
-        n=checks.n,
-        threshold=threshold,
-    )
+def _not_run(kind: str, text: Text, checks: MapChecks, threshold: float) -> Finding:
+    return Finding(kind, "notice", text, n=checks.n, threshold=threshold)
 
 
-def _correlation(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00")
+def _why(checks: MapChecks, figure: str) -> Words:
+    """Why a figure is null: the end of a sentence that says that it is."""
+    return checks.reasons.get(figure, phrase("too few images have a map that varies"))
 
 
-def _told_interval(interval: Interval) -> str:
-    low, high = interval or (math.nan, math.nan)
-    return f"(95 % interval {_correlation(low)} to {_correlation(high)})"
+def _rounded(value: float) -> float:
+    """To two decimals, never −0."""
+    return round(value, 2) + 0.0
+
+
+def _told_interval(interval: Interval) -> Phrase:
+    return written_interval(interval, write=lambda end: f"{_rounded(end):.2f}")

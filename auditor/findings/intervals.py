@@ -1,8 +1,10 @@
-"""How intervals and counts are written in the text of a finding."""
+"""How intervals are written in the text of a finding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from auditor.language import Phrase, phrase
 
 
 def percent(value: float) -> str:
@@ -24,14 +26,11 @@ def written_interval(
     interval: tuple[float, float] | None,
     clustered: bool = False,
     write: Callable[[float], str] = percent,
-) -> str:
+) -> Phrase:
     """A 95 % interval in words; it says where whole clusters were resampled for it."""
     if interval is None:
-        return "without an interval"
-    over = " over whole clusters" if clustered else ""
-    return f"95 % interval{over} {write(interval[0])} to {write(interval[1])}"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: "1 case", "2 cases"."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
+        return phrase("without an interval")
+    low, high = (write(end) for end in interval)
+    if clustered:
+        return phrase("95 % interval over whole clusters {low} to {high}", low=low, high=high)
+    return phrase("95 % interval {low} to {high}", low=low, high=high)

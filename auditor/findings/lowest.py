@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from auditor.findings.cells import annotated, cell_columns, selected, unit_words
+from auditor.findings.cells import annotated, cell_columns, counted_units, crossed, selected
 from auditor.findings.finding import Finding, p_equation
-from auditor.findings.intervals import plural, written_interval
+from auditor.findings.intervals import written_interval
 from auditor.groups import COUNTS_ONLY, grouped, tells_groups
+from auditor.language import Phrase, Series, clauses, counted, listed, phrase, sentences
+from auditor.rates import Rates
 from auditor.thresholds import Thresholds
 
 _MOST_CROSSED = 8  # attributes whose pairs are looked at: 28 pairs
@@ -29,7 +31,8 @@ def worst_groups(
     than two groups have a rate.
     """
     findings = []
-    for by in (["label"], *(["label", f"attribute.{name}"] for name in attributes)):
+    for attribute in (None, *attributes):
+        by = ["label"] if attribute is None else ["label", f"attribute.{attribute}"]
         shown = cell_columns(cases, by)
         if not all(tells_groups(shown[name]) for name in by[1:]):
             continue
@@ -45,23 +48,27 @@ def worst_groups(
         # Any group may turn out the lowest: corrected for all of them (Bonferroni).
         p = None if p is None else min(1.0, p * len(known))
         notable = p is not None and p <= thresholds.alpha
-        few = len(table) - len(known)
-        corrected = f"corrected for {len(known)} groups"
+        interval = written_interval((low, high), rates.clustered)
+        told = [
+            _lowest(worst, attribute, interval),
+            _others(rates.rate(others) or 0.0, p, len(known)),
+        ]
+        if few := len(table) - len(known):
+            told.append(
+                phrase(
+                    "groups under {least}, without a rate: {n}",
+                    least=counted_units(COUNTS_ONLY, rates),
+                    n=few,
+                )
+            )
         findings.append(
             Finding(
                 "worst_group",
                 "notice" if notable else "info",
-                f"Lowest accuracy by {' × '.join(name.removeprefix('attribute.') for name in by)}"
-                f": {_named(worst, by)}, {worst['correct']} of {worst['judged']} "
-                f"({worst['accuracy']:.1%}, {written_interval((low, high), rates.clustered)} "
-                "simultaneously with the others)"
-                + (", imprecise" if worst["precision"] == "imprecise" else "")
-                + f"; the other groups together {rates.rate(others) or 0:.1%} "
-                + (f"({p_equation(p)}, {corrected})" if p is not None else "(p undefined)")
-                + (
-                    f"; groups under {COUNTS_ONLY} {unit_words(rates)}, without a rate: {few}."
-                    if few
-                    else "."
+                phrase(
+                    "Lowest accuracy by {by}: {found}.",
+                    by=crossed([] if attribute is None else [attribute]),
+                    found=clauses(told),
                 ),
                 value=float(worst["accuracy"]),
                 low=low,
@@ -69,6 +76,7 @@ def worst_groups(
                 n=int(worst["judged"]),
                 threshold=rates.rate(others),
                 query=" and ".join(selected(name, worst[name]) for name in by),
+                attribute=attribute,
             )
         )
     return findings
@@ -90,24 +98,21 @@ def intersections(
         if tells_groups(annotated(cases[f"attribute.{name}"]))
     ]
     least = thresholds.intersection
-    pairs, below, words = [], 0, "judged cases"
+    pairs, below = [], 0
     for first, second in combinations(usable, 2):
         by = ["label", f"attribute.{first}", f"attribute.{second}"]
         shown = cell_columns(cases, by)
         table, rates = grouped(shown[shown[by[1:]].notna().all(axis=1)], by, seed)
         enough = np.flatnonzero(rates.units >= least).tolist()
         below += len(table) - len(enough)
-        words = unit_words(rates)
         pairs.append((by, table, rates, enough))
     total = sum(len(enough) for *_, enough in pairs)
     if not pairs:
         return []
-    few = f" Cells under {least} {words}, without a rate: {below}."
-    left = len(attributes) - _MOST_CROSSED
-    few += f" Pairs with {plural(left, 'further attribute')} were not looked at." * (left > 0)
+    left_out = _left_out(least, pairs[-1][2], below, len(attributes) - _MOST_CROSSED)
     if not total:
-        told = "Of label × two attributes, no cell has enough judged cases for a rate."
-        return [Finding("intersection", "info", told + few, n=0)]
+        none = phrase("Of label × two attributes, no cell has enough judged cases for a rate.")
+        return [Finding("intersection", "info", sentences(none, left_out), n=0)]
     rows: list[dict[str, Any]] = []
     for by, table, rates, enough in pairs:
         # Šidák over the cells of every pair, also where it is taken pair by pair.
@@ -136,15 +141,8 @@ def intersections(
     worst = rows[0]
     p = None if worst["p"] is None else min(1.0, worst["p"] * total)
     notable = p is not None and p <= thresholds.alpha
-    told = (
-        f"Lowest accuracy by label × two attributes: label {worst['label']!r}, "
-        f"{worst['attribute_1']} {worst['value_1']!r}, {worst['attribute_2']} "
-        f"{worst['value_2']!r}, {worst['right']} of {worst['judged']} ({worst['rate']:.1%}, "
-        f"{written_interval((worst['low'], worst['high']), worst.pop('clustered'))} "
-        f"simultaneously over {plural(total, 'cell')}"
-        + (f"; {p_equation(p)} that it is lower, corrected" if p is not None else "")
-        + ")."
-    )
+    interval = written_interval((worst["low"], worst["high"]), worst.pop("clustered"))
+    told = _lowest_cell(worst, interval, p, total)
     for row in rows[1:]:
         del row["clustered"]
     names = (f"attribute.{worst['attribute_1']}", f"attribute.{worst['attribute_2']}")
@@ -154,7 +152,7 @@ def intersections(
         Finding(
             "intersection",
             "notice" if notable else "info",
-            told + few,
+            sentences(told, left_out),
             value=worst["rate"],
             low=worst["low"],
             high=worst["high"],
@@ -165,9 +163,72 @@ def intersections(
     ]
 
 
-def _named(row: pd.Series, by: Sequence[str]) -> str:
-    return ", ".join(
-        f"{name.removeprefix('attribute.')} "
-        + ("not annotated" if pd.isna(row[name]) else repr(row[name]))
-        for name in by
+def _left_out(least: int, rates: Rates, below: int, uncrossed: int) -> Series:
+    """Which cells have no rate, and which pairs no cells."""
+    cells = phrase(
+        "Cells under {least}, without a rate: {n}.",
+        least=counted_units(least, rates),
+        n=below,
+    )
+    if uncrossed <= 0:
+        return sentences(cells)
+    more = counted(uncrossed, "further attribute")
+    return sentences(cells, phrase("Pairs with {attributes} were not looked at.", attributes=more))
+
+
+def _lowest(row: pd.Series, attribute: str | None, interval: Phrase) -> Phrase:
+    """The lowest group with its accuracy."""
+    group = [phrase("label {label!r}", label=str(row["label"]))]
+    if attribute is not None:
+        value = row[f"attribute.{attribute}"]
+        if pd.isna(value):
+            group.append(phrase("{attribute} not annotated", attribute=attribute))
+        else:
+            group.append(phrase("{attribute} {value!r}", attribute=attribute, value=str(value)))
+    found = phrase(
+        "{group}, {right} of {judged} ({rate:.1%}, {interval} simultaneously with the others)",
+        group=listed(group),
+        right=row["correct"],
+        judged=row["judged"],
+        rate=row["accuracy"],
+        interval=interval,
+    )
+    return phrase("{found}, imprecise", found=found) if row["precision"] == "imprecise" else found
+
+
+def _others(rate: float, p: float | None, groups: int) -> Phrase:
+    """The other groups; `p` is corrected for all groups."""
+    if p is None:
+        return phrase("the other groups together {rate:.1%} (p undefined)", rate=rate)
+    return phrase(
+        "the other groups together {rate:.1%} ({p}, corrected for {n} groups)",
+        rate=rate,
+        p=p_equation(p),
+        n=groups,
+    )
+
+
+def _lowest_cell(row: Mapping[str, Any], interval: Phrase, p: float | None, cells: int) -> Phrase:
+    """The lowest cell with its accuracy; `p` is corrected for all cells."""
+    sure = [
+        phrase(
+            "{interval} simultaneously over {cells}",
+            interval=interval,
+            cells=counted(cells, "cell"),
+        )
+    ]
+    if p is not None:
+        sure.append(phrase("{p} that it is lower, corrected", p=p_equation(p)))
+    return phrase(
+        "Lowest accuracy by label × two attributes: label {label!r}, {attribute_1} {value_1!r}, "
+        "{attribute_2} {value_2!r}, {right} of {judged} ({rate:.1%}, {sure}).",
+        label=row["label"],
+        attribute_1=row["attribute_1"],
+        value_1=row["value_1"],
+        attribute_2=row["attribute_2"],
+        value_2=row["value_2"],
+        right=row["right"],
+        judged=row["judged"],
+        rate=row["rate"],
+        sure=clauses(sure),
     )

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from auditor.findings.cells import annotated
+from auditor.findings.cells import annotated, crossed
 from auditor.findings.finding import Finding, p_equation
-from auditor.findings.intervals import decimal, plural, written_interval
+from auditor.findings.intervals import decimal, written_interval
 from auditor.groups import clusters_of, tells_groups
+from auditor.language import Phrase, counted, phrase, sentences
 from auditor.permutations import PERMUTATIONS, Contrast
 from auditor.statistics import holm
 from auditor.thresholds import Thresholds
@@ -74,65 +75,93 @@ def _found(
     contrast: Contrast | None,
     p: float | None,
     kinds: tuple[int, int],
-    by: str,
+    by: Phrase,
     family: int,
     seed: int,
     thresholds: Thresholds,
 ) -> Finding:
     errors, right = kinds
     if contrast is None:
-        if errors and right:
-            why = f"no cell of {by} holds both errors and correct cases"
-        else:
-            missing = "error" if not errors else "correct case"
-            why = f"no {missing} has a measure on it"
-        return Finding(
-            "mass_difference",
-            "info",
-            f"Cue {cue!r}: whether maps lie more on it in errors cannot be said, since {why}.",
-            n=0,
-            threshold=0.0,
+        message = phrase(
+            "Cue {cue!r}: whether maps lie more on it in errors cannot be said, since {why}.",
+            cue=cue,
+            why=_why_not(errors, right, by),
         )
+        return Finding("mass_difference", "info", message, n=0, threshold=0.0, cue=cue)
     marked, others = (int(size.sum()) for size in contrast.sizes)
-    cells = plural(len(contrast.sizes[0]), "cell")
     n = marked + others
     interval = contrast.interval(seed)
     clustered = contrast.clusters is not None
-    notable = p is not None and p <= thresholds.alpha and contrast.delta > 0
-    if p is None:
-        tested = "p undefined"
-    else:
-        how = "bootstrap" if clustered else f"{PERMUTATIONS:,} permutations"
-        tested = f"{p_equation(p)} by {how}" + (f", corrected for {family} cues" * (family > 1))
-    told = (
-        "the predicted class's map lies more on it in errors than in correct cases"
-        if notable
-        else "the predicted class's map is not shown to lie more on it in errors than in correct "
-        "cases"
+    sure = p is not None and p <= thresholds.alpha
+    notable = sure and contrast.delta > 0
+    compared = phrase(
+        "Cue {cue!r}, like compared with like by {by}: {found} (Cliff's δ {delta:.2f}, "
+        "{interval}; {tested}; {errors} and {right} correct in {cells} with both).",
+        cue=cue,
+        by=by,
+        found=_direction(contrast.delta, sure),
+        delta=contrast.delta,
+        interval=written_interval(interval, clustered, decimal),
+        tested=_tested(p, clustered, family),
+        errors=counted(marked, "error"),
+        right=others,
+        cells=counted(len(contrast.sizes[0]), "cell"),
     )
-    if p is not None and p <= thresholds.alpha and contrast.delta < 0:
-        told = "the predicted class's map lies less on it in errors than in correct cases"
     sampled = min(errors, _MOST) + min(right, _MOST)
     rest = sampled - n
+    alone = drawn = None
+    if rest:
+        alone = phrase(
+            "In cells of one kind alone, not compared: {cases}.", cases=counted(rest, "case")
+        )
+    if sampled < errors + right:
+        drawn = phrase("From {sampled} of {n} cases, at random.", sampled=sampled, n=errors + right)
     return Finding(
         "mass_difference",
         "notice" if notable else "info",
-        f"Cue {cue!r}, like compared with like by {by}: {told} (Cliff's δ "
-        f"{decimal(contrast.delta)}, {written_interval(interval, clustered, decimal)}; {tested}; "
-        f"{plural(marked, 'error')} and {others} correct in {cells} with both)."
-        + (f" In cells of one kind alone, not compared: {plural(rest, 'case')}." if rest else "")
-        + (f" From {sampled} of {errors + right} cases, at random." * (sampled < errors + right)),
+        sentences(compared, alone, drawn),
         value=contrast.delta,
         low=interval[0],
         high=interval[1],
         n=n,
         threshold=0.0,
         query=f"`mass.{cue}`.notna() and correct.notna()",
+        cue=cue,
     )
 
 
-def _strata(cases: pd.DataFrame, attributes: Sequence[str]) -> tuple[NDArray[np.intp], str]:
-    """The cell of label × attributes of each case, [cases] from 0, and what it is called."""
+def _why_not(errors: int, right: int, by: Phrase) -> Phrase:
+    if not errors:
+        return phrase("no error has a measure on it")
+    if not right:
+        return phrase("no correct case has a measure on it")
+    return phrase("no cell of {by} holds both errors and correct cases", by=by)
+
+
+def _direction(delta: float, sure: bool) -> Phrase:
+    if sure and delta > 0:
+        return phrase("the predicted class's map lies more on it in errors than in correct cases")
+    if sure and delta < 0:
+        return phrase("the predicted class's map lies less on it in errors than in correct cases")
+    return phrase(
+        "the predicted class's map is not shown to lie more on it in errors than in correct cases"
+    )
+
+
+def _tested(p: float | None, clustered: bool, family: int) -> Phrase:
+    if p is None:
+        return phrase("p undefined")
+    if clustered:
+        test = phrase("{p} by bootstrap", p=p_equation(p))
+    else:
+        test = phrase("{p} by {n:,} permutations", p=p_equation(p), n=PERMUTATIONS)
+    if family == 1:
+        return test
+    return phrase("{test}, corrected for {n} cues", test=test, n=family)
+
+
+def _strata(cases: pd.DataFrame, attributes: Sequence[str]) -> tuple[NDArray[np.intp], Phrase]:
+    """The cell of label × attributes of each case, [cases] from 0, and what it is by."""
     columns = {"label": cases["label"].astype(object)}
     for name in attributes:
         values = annotated(cases[f"attribute.{name}"])
@@ -140,7 +169,7 @@ def _strata(cases: pd.DataFrame, attributes: Sequence[str]) -> tuple[NDArray[np.
             columns[name] = values
     cells = pd.DataFrame(columns).reset_index(drop=True)
     numbers = cells.groupby(list(columns), dropna=False, sort=False).ngroup()
-    return numbers.to_numpy(dtype=np.intp), " × ".join(columns)
+    return numbers.to_numpy(dtype=np.intp), crossed([name for name in columns if name != "label"])
 
 
 def _sample(known: NDArray[np.intp], wrong: NDArray[np.bool_], seed: int) -> NDArray[np.intp]:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from auditor.findings.effects import Shift
+from auditor.language import Words
 from auditor.types import Floats
 
 
@@ -47,7 +48,7 @@ class MapChecks:
     noise_interval: tuple[float, float] | None = None
     stages: tuple[str, ...] = ()
     """The module nearest to the input that each stage randomises; all above it are random too."""
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, Words] = field(default_factory=dict)
     """Why a figure is null, by its name ("randomised", "classes", "noise"): the end of a sentence
     that says that it could not be measured."""
 

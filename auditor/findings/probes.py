@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from auditor.findings.finding import Finding, p_equation
-from auditor.findings.intervals import percent, plural, written_interval
+from auditor.findings.intervals import written_interval
 from auditor.findings.material import Probed
 from auditor.groups import cluster_numbers, clusters_of
+from auditor.language import Phrase, counted, phrase, sentences
 from auditor.rates import Rates, percentiles
 from auditor.thresholds import Thresholds
 from auditor.types import Floats
@@ -86,8 +87,9 @@ def probe(
     clusters: Integers | None,
     seed: int,
     fewest: int,
-) -> Probe | str:
-    """Predict `labels` [images] from `features` [images, features]; a string says why not.
+    what: Literal["labels", "values"] = "labels",
+) -> Probe | Phrase:
+    """Predict `labels` [images] from `features` [images, features]; a phrase says why not.
 
     Ridge regression on the labels as indicators (scikit-learn), features standardised in
     each fold, five stratified folds that keep clusters together. Outputs are weighed so that
@@ -95,7 +97,8 @@ def probe(
     analysis of equal priors (Hastie, Buja & Tibshirani 1995). The same fits are made for
     labels permuted within each fold (Ojala & Garriga 2010); whole clusters change labels
     where each has one, else images do within their cluster.
-    Labels with fewer than `fewest` images (or clusters) are left out.
+    Labels with fewer than `fewest` images (or clusters) are left out. `what` is what the phrase
+    calls them.
     """
     codes, names = pd.factorize(labels, sort=True)
     units = np.arange(len(codes)) if clusters is None else clusters
@@ -104,12 +107,11 @@ def probe(
     order = np.argsort(-counts, kind="stable")
     kept = np.sort([label for label in order[:MOST_LABELS] if counts[label] >= fewest])
     if len(kept) < 2:
-        what = "images" if clusters is None else "clusters"
-        return f"fewer than two labels have {fewest} {what} that show it"
+        return _too_few(fewest, what, clusters is not None)
     inside = np.flatnonzero(np.isin(codes, kept))
     codes, features = np.searchsorted(kept, codes[inside]), features[inside]
     if not np.ptp(features, axis=0).any():
-        return "all images look the same there"
+        return phrase("all images look the same there")
     units = np.unique(units[inside], return_inverse=True)[1]
     fold = _folds(codes, units, clusters is not None, seed)
     targets = _permuted(codes, fold, units, seed)
@@ -128,6 +130,16 @@ def probe(
         float((1 + (drawn >= right[0] - 1e-9).sum()) / (1 + len(drawn))),
         len(codes),
     )
+
+
+def _too_few(fewest: int, what: Literal["labels", "values"], clustered: bool) -> Phrase:
+    if what == "labels":
+        if clustered:
+            return phrase("fewer than two labels have {n} clusters that show it", n=fewest)
+        return phrase("fewer than two labels have {n} images that show it", n=fewest)
+    if clustered:
+        return phrase("fewer than two values have {n} clusters that show it", n=fewest)
+    return phrase("fewer than two values have {n} images that show it", n=fewest)
 
 
 def _folds(codes: Integers, units: Integers, grouped: bool, seed: int) -> Integers:
@@ -227,49 +239,27 @@ def _bounds(rates: Rates, accuracy: float) -> tuple[float, float]:
 
 def _found(
     region: str,
-    found: Probe | str,
+    found: Probe | Phrase,
     left_out: int,
     clustered: bool,
     thresholds: Thresholds,
 ) -> Finding:
-    what = {
-        "background": "the background",
-        "unannotated": "what nobody annotated",
-    }.get(region, f"cue {region!r}")
-    skipped = (
-        f" Left out: {plural(left_out, 'image')} that show too little of it, or of rare labels."
-        if left_out
-        else ""
-    )
-    if isinstance(found, str):
-        return Finding(
-            "probe",
-            "info",
-            f"Whether {what} alone gives the label away cannot be said, since {found}.",
-            n=0,
+    if isinstance(found, Phrase):
+        text = phrase(
+            "Whether {region} alone gives the label away cannot be said, since {why}.",
+            region=_named(region),
+            why=found,
         )
-    told = (
-        f"balanced accuracy {percent(found.accuracy)} "
-        f"({written_interval((found.low, found.high), clustered)}) over "
-        f"{plural(len(found.labels), 'label')}, {percent(found.chance)} by chance "
-        f"({p_equation(found.p)}, n = {found.n})"
-    )
+        return Finding("probe", "info", text, n=0, cue=region)
     sure = found.p <= thresholds.certain
-    if sure:
-        text = (
-            f"The data tie the label to {what}: a simple classifier that sees nothing but its "
-            f"colours and their rough arrangement has {told}. No model was needed for this; one "
-            "trained on such data can use it."
-        )
-    else:
-        text = (
-            f"Nothing but the colours of {what} and their rough arrangement does not surely tell "
-            f"the label: {told}. Finer detail might."
-        )
+    skipped = phrase(
+        "Left out: {images} that show too little of it, or of rare labels.",
+        images=counted(left_out, "image"),
+    )
     return Finding(
         "probe",
         "notice" if sure else "info",
-        text + skipped,
+        sentences(*_told(region, found, clustered, sure), skipped if left_out else None),
         value=found.accuracy,
         low=found.low,
         high=found.high,
@@ -284,4 +274,45 @@ def _found(
             }
             for place, label in enumerate(found.labels)
         ),
+        cue=region,
     )
+
+
+def _told(region: str, found: Probe, clustered: bool, sure: bool) -> tuple[Phrase, Phrase]:
+    measured = phrase(
+        "balanced accuracy {accuracy:.1%} ({interval}) over {labels}, {chance:.1%} by chance "
+        "({p}, n = {n})",
+        accuracy=found.accuracy,
+        interval=written_interval((found.low, found.high), clustered),
+        labels=counted(len(found.labels), "label"),
+        chance=found.chance,
+        p=p_equation(found.p),
+        n=found.n,
+    )
+    if sure:
+        return (
+            phrase(
+                "The data tie the label to {region}: a simple classifier that sees nothing but its "
+                "colours and their rough arrangement has {measured}.",
+                region=_named(region),
+                measured=measured,
+            ),
+            phrase("No model was needed for this; one trained on such data can use it."),
+        )
+    return (
+        phrase(
+            "Nothing but the colours of {region} and their rough arrangement does not surely tell "
+            "the label: {measured}.",
+            region=_named(region),
+            measured=measured,
+        ),
+        phrase("Finer detail might."),
+    )
+
+
+def _named(region: str) -> Phrase:
+    if region == "background":
+        return phrase("the background")
+    if region == "unannotated":
+        return phrase("what nobody annotated")
+    return phrase("cue {cue!r}", cue=region)

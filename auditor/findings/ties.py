@@ -9,10 +9,11 @@ import pandas as pd
 
 from auditor.findings.cells import annotated
 from auditor.findings.finding import Finding, p_equation
-from auditor.findings.intervals import percent, written_interval
+from auditor.findings.intervals import written_interval
 from auditor.findings.material import Probed, Tie
-from auditor.findings.probes import probe
+from auditor.findings.probes import Probe, probe
 from auditor.groups import cluster_numbers, clusters_of
+from auditor.language import Phrase, Text, phrase, sentences
 from auditor.thresholds import Thresholds
 
 
@@ -49,36 +50,63 @@ def ties(
             None if clusters is None else clusters[known],
             seed,
             thresholds.fewest_probed,
+            "values",
         )
-        start = f"Donors of cue {tie.cue!r} are chosen by {tie.attribute}"
-        if isinstance(found, str):
-            told = found.replace("labels", "values")
-            text = f"{start}; whether the cue shows it cannot be said, since {told}."
-            findings.append(Finding("donor_tie", "info", text, n=0))
-            continue
-        measured = (
-            f"balanced accuracy {percent(found.accuracy)} "
-            f"({written_interval((found.low, found.high), clusters is not None)}), "
-            f"{percent(found.chance)} by chance ({p_equation(found.p)}, n = {found.n})"
-        )
-        shows = found.p <= thresholds.alpha
-        text = (
-            f"{start}, which its look tells: {measured}."
-            if shows
-            else f"{start}, but its colours and rough arrangement do not tell it: {measured}. "
-            "If donors of another value show the same cue, finding no effect of exchanging it says "
-            "nothing; tie the cue to an attribute that it shows."
-        )
-        findings.append(
-            Finding(
-                "donor_tie",
-                "info" if shows or not tie.named else "notice",
-                text,
-                value=found.accuracy,
-                low=found.low,
-                high=found.high,
-                n=found.n,
-                threshold=found.chance,
-            )
-        )
+        findings.append(_found(tie, found, clusters is not None, thresholds))
     return findings
+
+
+def _found(tie: Tie, found: Probe | Phrase, clustered: bool, thresholds: Thresholds) -> Finding:
+    cue, attribute = tie.cue, tie.attribute
+    if isinstance(found, Phrase):
+        untold = phrase(
+            "Donors of cue {cue!r} are chosen by {attribute}; whether the cue shows it cannot be "
+            "said, since {why}.",
+            cue=cue,
+            attribute=attribute,
+            why=found,
+        )
+        return Finding("donor_tie", "info", untold, n=0, attribute=attribute, cue=cue)
+    measured = phrase(
+        "balanced accuracy {accuracy:.1%} ({interval}), {chance:.1%} by chance ({p}, n = {n})",
+        accuracy=found.accuracy,
+        interval=written_interval((found.low, found.high), clustered),
+        chance=found.chance,
+        p=p_equation(found.p),
+        n=found.n,
+    )
+    shows = found.p <= thresholds.alpha
+    text: Text
+    if shows:
+        text = phrase(
+            "Donors of cue {cue!r} are chosen by {attribute}, which its look tells: {measured}.",
+            cue=cue,
+            attribute=attribute,
+            measured=measured,
+        )
+    else:
+        text = sentences(
+            phrase(
+                "Donors of cue {cue!r} are chosen by {attribute}, but its colours and rough "
+                "arrangement do not tell it: {measured}.",
+                cue=cue,
+                attribute=attribute,
+                measured=measured,
+            ),
+            phrase(
+                "If donors of another value show the same cue, finding no effect of exchanging it "
+                "says nothing; tie the cue to an attribute that it shows."
+            ),
+        )
+    return Finding(
+        "donor_tie",
+        "info" if shows or not tie.named else "notice",
+        text,
+        value=found.accuracy,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        threshold=found.chance,
+        attribute=attribute,
+        cue=cue,
+    )

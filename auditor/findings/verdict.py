@@ -12,21 +12,24 @@ from scipy import stats
 
 from auditor.findings.effects import AverageEffect, average_effects
 from auditor.findings.finding import Finding, Severity, by_severity, p_equation
-from auditor.findings.harm import harms
+from auditor.findings.harm import Harm, harms
+from auditor.findings.intervals import written_interval
 from auditor.findings.material import Material
+from auditor.language import Phrase, Series, Text, Words, clauses, listed, phrase, sentences
+from auditor.reasons import recognised
 from auditor.statistics import wilson
 from auditor.thresholds import Thresholds
 
 Level = Literal[0, 1, 2, 3, 4]
 Grade = Literal["A", "B", "C"]
 
-GRADES: dict[Grade, str] = {
-    "A": "A, donors",
-    "B": "B, fills",
-    "C": "C, maps only",
+GRADES: dict[Grade, Phrase] = {
+    "A": phrase("A, donors"),
+    "B": phrase("B, fills"),
+    "C": phrase("C, maps only"),
 }
 
-LIMITS = (
+LIMITS = phrase(
     "Only the cues that were named were looked at; a map is not a cause; a cue that was not seen "
     "may still be used."
 )
@@ -46,7 +49,7 @@ class Verdict:
 
     level: Level
     grade: Grade
-    text: str
+    message: Text
     value: float | None
     """The largest average effect in logits, signed; null where none could be estimated."""
     low: float | None
@@ -56,10 +59,15 @@ class Verdict:
     """The effect that matters, in logits."""
     cue: str | None = None
 
+    @property
+    def text(self) -> str:
+        """What it says, in English."""
+        return str(self.message)
+
     def finding(self) -> Finding:
         """The verdict as the first of the findings."""
         return Finding(
-            "verdict", _SEVERITY[self.level], self.text, value=float(self.level), n=self.n
+            "verdict", _SEVERITY[self.level], self.message, value=float(self.level), n=self.n
         )
 
     def described(self) -> dict[str, Any]:
@@ -68,6 +76,7 @@ class Verdict:
             "level": self.level,
             "grade": self.grade,
             "text": self.text,
+            "message": self.message.described(),
             "cue": self.cue,
             "effect": self.value,
             "low": self.low,
@@ -94,22 +103,35 @@ def effect_findings(
             Finding(
                 "effect",
                 "warning" if shown else "info",
-                f"Cue {effect.cue!r}{_because(effect)} {_does(effect)} on average over all cases "
-                f"(95 % interval {low:+.2f} to "
-                f"{high:+.2f}, {effect.n} tested); "
-                + (
-                    f"more than {delta:.2f}, the size that matters, at level "
-                    f"{thresholds.certain:g}."
-                    if shown
-                    else f"not shown to exceed {delta:.2f}, the size that matters; "
-                    f"one of {effect.detectable(thresholds.certain, delta):.2f} would have been "
-                    "detected."
+                clauses(
+                    [
+                        phrase(
+                            "{effect} on average over all cases ({interval}, {n} tested)",
+                            effect=_effect(effect),
+                            interval=_within(low, high),
+                            n=effect.n,
+                        ),
+                        phrase(
+                            "more than {delta:.2f}, the size that matters, at level {level:g}.",
+                            delta=delta,
+                            level=thresholds.certain,
+                        )
+                        if shown
+                        else phrase(
+                            "not shown to exceed {delta:.2f}, the size that matters; one of "
+                            "{detectable:.2f} would have been detected.",
+                            delta=delta,
+                            detectable=effect.detectable(thresholds.certain, delta),
+                        ),
+                    ]
                 ),
                 value=effect.estimate,
                 low=low,
                 high=high,
                 n=effect.n,
                 threshold=delta,
+                attribute=effect.attribute,
+                cue=effect.cue,
             )
         )
     return findings
@@ -120,10 +142,7 @@ def evidence_findings(cases: pd.DataFrame) -> list[Finding]:
     findings = []
     wrong = (cases["correct"] == False).fillna(False).astype(bool)  # noqa: E712 - nulls
     tested = cases["passes"].notna()
-    for flag, of, told in (
-        ("spurious_error", tested & wrong, "errors"),
-        ("wrong_reason", tested & ~wrong, "correct cases"),
-    ):
+    for flag, of in (("spurious_error", tested & wrong), ("wrong_reason", tested & ~wrong)):
         group = cases[of]
         spoken = group[group["evidence"].ne("untestable").fillna(True)]
         confirmed = int((group["evidence"] == "confirmed").sum())
@@ -134,23 +153,18 @@ def evidence_findings(cases: pd.DataFrame) -> list[Finding]:
         interval = wilson(confirmed + probable, n)
         shown = group["evidence"].isin(["confirmed", "probable"])
         by_cue = group.loc[shown & (group["flag"] == flag), "cue"].value_counts()
-        cues = ", ".join(f"{cue} {count}" for cue, count in by_cue[by_cue > 0].items())
-        means = (
-            "with the cue exchanged or filled, the label comes first"
-            if flag == "spurious_error"
-            else "decided by the cue, and still so without the subject"
-        )
-        untestable = len(group) - n
+        cues = listed([f"{cue} {count}" for cue, count in by_cue[by_cue > 0].items()])
+        untestable = group[group["evidence"] == "untestable"]
         findings.append(
             Finding(
                 flag,
                 "notice" if confirmed + probable else "info",
-                f"Of {n} {told} whose pixels were changed, {confirmed} "
-                f"{'is' if confirmed == 1 else 'are'} confirmed ({means}) and {probable} probable "
-                "(at least half the margin)"
-                + (f": {cues}" if cues else "")
-                + "."
-                + (_why(group[group["evidence"] == "untestable"]) if untestable else ""),
+                sentences(
+                    _counts_of_errors(n, confirmed, probable, cues)
+                    if flag == "spurious_error"
+                    else _counts_of_correct(n, confirmed, probable, cues),
+                    _untestable(untestable) if len(untestable) else None,
+                ),
                 value=(confirmed + probable) / n if n else None,
                 low=interval[0] if interval else None,
                 high=interval[1] if interval else None,
@@ -159,6 +173,65 @@ def evidence_findings(cases: pd.DataFrame) -> list[Finding]:
             )
         )
     return findings
+
+
+def _counts_of_errors(n: int, confirmed: int, probable: int, cues: Series) -> Phrase:
+    if cues.parts:
+        return phrase(
+            "Of {n} errors whose pixels were changed, {confirmed} (with the cue exchanged or "
+            "filled, the label comes first) and {probable} probable (at least half the margin): "
+            "{cues}.",
+            n=n,
+            confirmed=_confirmed(confirmed),
+            probable=probable,
+            cues=cues,
+        )
+    return phrase(
+        "Of {n} errors whose pixels were changed, {confirmed} (with the cue exchanged or filled, "
+        "the label comes first) and {probable} probable (at least half the margin).",
+        n=n,
+        confirmed=_confirmed(confirmed),
+        probable=probable,
+    )
+
+
+def _counts_of_correct(n: int, confirmed: int, probable: int, cues: Series) -> Phrase:
+    if cues.parts:
+        return phrase(
+            "Of {n} correct cases whose pixels were changed, {confirmed} (decided by the cue, and "
+            "still so without the subject) and {probable} probable (at least half the margin): "
+            "{cues}.",
+            n=n,
+            confirmed=_confirmed(confirmed),
+            probable=probable,
+            cues=cues,
+        )
+    return phrase(
+        "Of {n} correct cases whose pixels were changed, {confirmed} (decided by the cue, and "
+        "still so without the subject) and {probable} probable (at least half the margin).",
+        n=n,
+        confirmed=_confirmed(confirmed),
+        probable=probable,
+    )
+
+
+def _confirmed(count: int) -> Phrase:
+    if count == 1:
+        return phrase("{n} is confirmed", n=count)
+    return phrase("{n} are confirmed", n=count)
+
+
+def _untestable(cases: pd.DataFrame) -> Phrase:
+    reasons = cases["reason"].value_counts()
+    return phrase(
+        "{n} more could not be tested: {reasons}.",
+        n=len(cases),
+        reasons=clauses(
+            phrase("{reason} ({n})", reason=recognised(str(reason)), n=count)
+            for reason, count in reasons.items()
+            if count
+        ),
+    )
 
 
 def with_verdict(
@@ -171,17 +244,14 @@ def with_verdict(
     effects = average_effects(material.shifts, material.cases, material.classes)
     grade = grade_of(effects)
     gates = [found for found in findings if found.kind in ("gate_chance", "gate_classes")]
-    associated = [
-        f"{_ASSOCIATED[found.kind]} (see the finding)"
-        for found in findings
-        if found.kind in _ASSOCIATED and found.severity == "notice"
-    ]
+    notable = {found.kind for found in findings if found.severity == "notice"}
+    associated = [told for kind, told in _ASSOCIATED.items() if kind in notable]
     reached = verdict(
         material,
         effects,
         grade,
         bool(gates) and all(gate.severity == "info" for gate in gates),
-        list(dict.fromkeys(associated)),
+        associated,
         thresholds,
     )
     more = [
@@ -192,9 +262,13 @@ def with_verdict(
 
 
 _ASSOCIATED = {
-    "association": "label and attribute go together in the audited images",
-    "training_association": "label and attribute went together in training",
-    "attention": "maps of errors lie on cues more than chance explains",
+    "association": phrase(
+        "label and attribute go together in the audited images (see the finding)"
+    ),
+    "training_association": phrase(
+        "label and attribute went together in training (see the finding)"
+    ),
+    "attention": phrase("maps of errors lie on cues more than chance explains (see the finding)"),
 }
 
 
@@ -203,7 +277,7 @@ def verdict(
     effects: Sequence[AverageEffect],
     grade: Grade,
     trusted: bool,
-    associated: Sequence[str],
+    associated: Sequence[Words],
     thresholds: Thresholds,
 ) -> Verdict:
     """The level of a run.
@@ -225,48 +299,52 @@ def verdict(
         or set(effect.cue.split("+")) <= set(harm.cue.split("+"))
     ]
     level: Level
+    said: Text
     if not trusted:
         level = 0
-        said = (
+        said = phrase(
             "The predictions did not pass their gates, so nothing can be said of what they rest "
             "on; see the warnings below."
         )
     elif harmed:
-        level, harm = 4, harmed[0]
-        others = harm.others[0] / harm.others[1]
-        said = (
-            f"Errors caused by {_named(harm.cue)} are confirmed and a group is harmed: images of "
-            f"{harm.label!r} annotated as {harm.attribute} {harm.value!r} are classified right in "
-            f"{harm.correct} of {harm.judged} ({harm.correct / harm.judged:.1%}), others of that "
-            f"label in {others:.1%} ({p_equation(harm.p)}); {harm.confirmed} of that group's "
-            f"{harm.tested} tested errors come right when the cue is taken away."
-        )
+        level, said = 4, _harmed(harmed[0])
     elif beyond:
         level = 3
         assert strongest is not None
-        said = (
-            f"The model is sensitive to {_named(strongest.cue)}: on average it "
-            f"{_does(strongest)}, more than the {delta:.2f} that matter (level "
-            f"{thresholds.certain:g}). That a group is harmed by it is not shown."
+        said = sentences(
+            _sensitive(strongest, delta, thresholds),
+            phrase("That a group is harmed by it is not shown."),
         )
     elif associated:
         level = 2
-        said = f"Association only: {'; '.join(associated)}. " + (
-            "That the model uses it is not shown: " + _largest(strongest, delta, thresholds)
-            if strongest is not None
-            else "Whether the model uses it was not tested."
+        said = sentences(
+            phrase("Association only: {associated}.", associated=clauses(associated)),
+            *(
+                [phrase("Whether the model uses it was not tested.")]
+                if strongest is None
+                else [
+                    phrase("That the model uses it is not shown:"),
+                    _largest(strongest, delta, thresholds),
+                ]
+            ),
         )
     elif strongest is not None:
         level = 1
-        said = f"No reliance on a cue was detected. {_largest(strongest, delta, thresholds)}"
+        said = sentences(
+            phrase("No reliance on a cue was detected."), _largest(strongest, delta, thresholds)
+        )
     else:
         level = 0
-        said = "There is too little evidence to say whether the model relies on a cue."
+        said = phrase("There is too little evidence to say whether the model relies on a cue.")
     low, high = _plain(strongest) if strongest else (None, None)
     return Verdict(
         level,
         grade,
-        f"Level {level} of 4, evidence grade {GRADES[grade]}. {said} {LIMITS}",
+        sentences(
+            phrase("Level {level} of 4, evidence grade {grade}.", level=level, grade=GRADES[grade]),
+            said,
+            LIMITS,
+        ),
         strongest.estimate if strongest else None,
         low,
         high,
@@ -283,31 +361,98 @@ def grade_of(effects: Sequence[AverageEffect]) -> Grade:
     return "A" if any(effect.attribute for effect in effects) else "B"
 
 
-def _why(untestable: pd.DataFrame) -> str:
-    reasons = untestable["reason"].value_counts()
-    told = "; ".join(f"{reason} ({count})" for reason, count in reasons.items() if count)
-    return f" {len(untestable)} more could not be tested: {told}."
-
-
-def _because(effect: AverageEffect) -> str:
-    if effect.attribute is None:
-        return " being there"
-    return f", annotated as {effect.value} rather than another {effect.attribute}:"
-
-
-def _does(effect: AverageEffect) -> str:
+def _effect(effect: AverageEffect) -> Phrase:
+    """What the cue does, without its interval; a sentence that has no end yet."""
     if effect.class_name is None:
-        return f"adds {effect.estimate:+.2f} to the margin of the prediction"
-    against = "the others" if effect.against is None else repr(effect.against)
-    return f"moves the logit of {effect.class_name!r} against {against} by {effect.estimate:+.2f}"
+        return phrase(
+            "Cue {cue!r} being there adds {estimate:+.2f} to the margin of the prediction",
+            cue=effect.cue,
+            estimate=effect.estimate,
+        )
+    if effect.against is None:
+        return phrase(
+            "Cue {cue!r}, annotated as {value} rather than another {attribute}: moves the logit of "
+            "{label!r} against the others by {estimate:+.2f}",
+            cue=effect.cue,
+            value=effect.value,
+            attribute=effect.attribute,
+            label=effect.class_name,
+            estimate=effect.estimate,
+        )
+    return phrase(
+        "Cue {cue!r}, annotated as {value} rather than another {attribute}: moves the logit of "
+        "{label!r} against {other!r} by {estimate:+.2f}",
+        cue=effect.cue,
+        value=effect.value,
+        attribute=effect.attribute,
+        label=effect.class_name,
+        other=effect.against,
+        estimate=effect.estimate,
+    )
 
 
-def _largest(effect: AverageEffect, delta: float, thresholds: Thresholds) -> str:
-    low, high = _plain(effect)
-    return (
-        f"The largest average effect is {effect.estimate:+.2f} logits ({effect.cue}; 95 % interval "
-        f"{low:+.2f} to {high:+.2f}), and one of "
-        f"{effect.detectable(thresholds.certain, delta):.2f} would have been detected."
+def _sensitive(effect: AverageEffect, delta: float, thresholds: Thresholds) -> Phrase:
+    cues, estimate, level = _named(effect.cue), effect.estimate, thresholds.certain
+    if effect.class_name is None:
+        return phrase(
+            "The model is sensitive to {cues}: on average it adds {estimate:+.2f} to the margin of "
+            "the prediction, more than the {delta:.2f} that matter (level {level:g}).",
+            cues=cues,
+            estimate=estimate,
+            delta=delta,
+            level=level,
+        )
+    if effect.against is None:
+        return phrase(
+            "The model is sensitive to {cues}: on average it moves the logit of {label!r} against "
+            "the others by {estimate:+.2f}, more than the {delta:.2f} that matter (level "
+            "{level:g}).",
+            cues=cues,
+            label=effect.class_name,
+            estimate=estimate,
+            delta=delta,
+            level=level,
+        )
+    return phrase(
+        "The model is sensitive to {cues}: on average it moves the logit of {label!r} against "
+        "{other!r} by {estimate:+.2f}, more than the {delta:.2f} that matter (level {level:g}).",
+        cues=cues,
+        label=effect.class_name,
+        other=effect.against,
+        estimate=estimate,
+        delta=delta,
+        level=level,
+    )
+
+
+def _harmed(harm: Harm) -> Phrase:
+    return phrase(
+        "Errors caused by {cues} are confirmed and a group is harmed: images of {label!r} "
+        "annotated as {attribute} {value!r} are classified right in {correct} of {judged} "
+        "({share:.1%}), others of that label in {others:.1%} ({p}); {confirmed} of that group's "
+        "{tested} tested errors come right when the cue is taken away.",
+        cues=_named(harm.cue),
+        label=harm.label,
+        attribute=harm.attribute,
+        value=harm.value,
+        correct=harm.correct,
+        judged=harm.judged,
+        share=harm.correct / harm.judged,
+        others=harm.others[0] / harm.others[1],
+        p=p_equation(harm.p),
+        confirmed=harm.confirmed,
+        tested=harm.tested,
+    )
+
+
+def _largest(effect: AverageEffect, delta: float, thresholds: Thresholds) -> Phrase:
+    return phrase(
+        "The largest average effect is {estimate:+.2f} logits ({cue}; {interval}), and one of "
+        "{detectable:.2f} would have been detected.",
+        estimate=effect.estimate,
+        cue=effect.cue,
+        interval=_within(*_plain(effect)),
+        detectable=effect.detectable(thresholds.certain, delta),
     )
 
 
@@ -317,6 +462,16 @@ def _plain(effect: AverageEffect) -> tuple[float, float]:
     return effect.estimate - width, effect.estimate + width
 
 
-def _named(cue: str) -> str:
-    cues = [repr(name) for name in cue.split("+")]
-    return f"the cue{'s' * (len(cues) > 1)} {' and '.join(cues)}"
+def _within(low: float, high: float) -> Phrase:
+    return written_interval((low, high), write=lambda end: f"{end:+.2f}")
+
+
+def _named(cue: str) -> Phrase:
+    """A cue set as a sentence has it: "the cue 'face'", "the cues 'face' and 'hair'"."""
+    names = cue.split("+")
+    if len(names) == 1:
+        return phrase("the cue {cue!r}", cue=cue)
+    cues = phrase("{first!r} and {second!r}", first=names[0], second=names[1])
+    for name in names[2:]:
+        cues = phrase("{some} and {cue!r}", some=cues, cue=name)
+    return phrase("the cues {cues}", cues=cues)

@@ -19,14 +19,12 @@ from auditor.changes import Stocked
 from auditor.changes.filling import controls_of, cue_region, filled, subject_region
 from auditor.evidence import (
     FILLS,
-    REASONS,
     CueSet,
     Decision,
     Effect,
     InterventionRow,
     Looks,
     Pixels,
-    Reason,
     adjust,
     decide_by_donors,
     decide_by_fills,
@@ -44,6 +42,7 @@ from auditor.evidence import (
 from auditor.evidence.rows import Arm
 from auditor.pipeline.bench import Bench, Suspect
 from auditor.pipeline.trials import RANKS, Examined, Exchange, Recorded, Trial
+from auditor.reasons import REASONS, Reason
 from auditor.types import SUBJECT, Mask
 
 F64 = NDArray[np.float64]
@@ -379,4 +378,4 @@ def _at_most(trial: Trial, rank: int) -> Trial:
 
 
 def _untestable(cue: str, attribute: str | None, problem: Reason) -> Trial:
-    return Trial(cue, attribute, problem, "untestable", False, REASONS[problem])
+    return Trial(cue, attribute, problem, "untestable", False, str(REASONS[problem]))

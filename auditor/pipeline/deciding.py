@@ -11,6 +11,7 @@ import pandas as pd
 
 from auditor.findings import Judgement
 from auditor.pipeline.trials import RANKS
+from auditor.reasons import UNCHANGED
 from auditor.types import Evidence, Flag
 
 
@@ -96,6 +97,6 @@ def decide(
         return Decided(None, None, "unsupported", None, None, tested.told)
     if tested is not None:
         return Decided(None, None, tested.evidence, None, None, tested.told)
-    untold = "the maps cannot tell, and the pixels were not changed"
+    untold = str(UNCHANGED)
     evidence = judgement.evidence if judgement else None
     return Decided(None, None, evidence, None, None, untold if evidence == "untestable" else None)

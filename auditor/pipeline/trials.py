@@ -14,9 +14,9 @@ from auditor.evidence import (
     InterventionRow,
     Outcome,
     Pixels,
-    Reason,
 )
 from auditor.pipeline.bench import Lenders, Suspect
+from auditor.reasons import Reason
 
 F64 = NDArray[np.float64]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditor.report.blocks import MOST_ROWS, Block, column, plain, table, text
+from auditor.language import Phrase, Words, phrase, told
+from auditor.report.blocks import MOST_ROWS, Block, column, finding, plain, table, text
 from auditor.report.crosswalk import crosswalk
 from auditor.report.examples import flagged
-from auditor.report.outcomes import GROUP_COLUMNS
-from auditor.report.source import Source
+from auditor.report.outcomes import GROUP_COLUMNS, accuracy_by
+from auditor.report.source import Source, in_words
 from auditor.types import PADDING
 
 _ALL_ROWS = 3_000  # of the tables of findings and groups together, so that a page stays small
@@ -23,6 +24,37 @@ _UNITS = {
 }
 """Of the columns of findings' tables; others are numbers or texts, as they come."""
 
+_TITLES: Mapping[str, Phrase] = {
+    "label": phrase("label"),
+    "value": phrase("value"),
+    "n": phrase("n"),
+    "judged": phrase("judged"),
+    "right": phrase("right"),
+    "rate": phrase("rate"),
+    "precision": phrase("precision"),
+    "difference": phrase("difference"),
+    "p": phrase("p"),
+    "q": phrase("q"),
+    "ratio": phrase("ratio"),
+    "against": phrase("against"),
+    "screen": phrase("screen"),
+    "reason": phrase("reason"),
+    "target": phrase("target"),
+    "collect": phrase("collect"),
+    "surplus": phrase("surplus"),
+    "attribute_1": phrase("attribute 1"),
+    "value_1": phrase("value 1"),
+    "attribute_2": phrase("attribute 2"),
+    "value_2": phrase("value 2"),
+    "stage": phrase("stage"),
+    "random_from": phrase("random from"),
+    "signed": phrase("signed"),
+    "up_to_sign": phrase("up to sign"),
+    "output": phrase("output"),
+    "name": phrase("name"),
+}
+"""Of the columns of findings' tables; others have their name."""
+
 
 def appendix(source: Source) -> list[Block]:
     """Findings, tables, groups, thresholds, statuses of regions, flagged cases, the crosswalk."""
@@ -31,36 +63,42 @@ def appendix(source: Source) -> list[Block]:
     most = most_rows(tables)
     blocks = [
         text(
-            "The run's own files hold all of it: findings.json, cases.parquet, "
-            "interventions.parquet and run.json (docs/run-format.md says what each column is). "
-            f"Tables of findings and groups stop at {most} rows here, others at {MOST_ROWS}.",
+            phrase(
+                "The run's own files hold all of it: findings.json, cases.parquet, "
+                "interventions.parquet and run.json (docs/run-format.md says what each column "
+                "is). Tables of findings and groups stop at {most} rows here, others at {others}.",
+                most=most,
+                others=MOST_ROWS,
+            ),
             "note",
         ),
         table(
             "findings",
-            "All findings",
+            phrase("All findings"),
             [
-                column("kind", "Kind"),
-                column("severity", "Severity"),
-                column("text", "Finding"),
-                column("value", "Value", "number"),
-                column("low", "95 % interval", "number", to="high"),
-                column("threshold", "Held against", "number"),
-                column("n", "n", "count"),
+                column("kind", phrase("Kind")),
+                column("severity", phrase("Severity")),
+                column("text", phrase("Finding")),
+                column("value", phrase("Value"), "number"),
+                column("low", phrase("95 % interval"), "number", to="high"),
+                column("threshold", phrase("Held against"), "number"),
+                column("n", phrase("n"), "count"),
             ],
-            [{key: value for key, value in one.items() if key != "table"} for one in found],
+            [finding(one) for one in found],
         ),
     ]
     for number, one in enumerate(found):
-        rows = one.get("table")
+        rows = [in_words(row) for row in one.get("table") or []]
         if rows:
             blocks.append(
                 table(
                     f"findings.{number}.{one['kind']}",
-                    f"Table of finding {number + 1}, {one['kind']}",
+                    phrase(
+                        "Table of finding {number}, {kind}", number=number + 1, kind=one["kind"]
+                    ),
                     _columns(rows),
                     rows,
-                    note=f"{number + 1}: {one['text']}",
+                    note=phrase("{number}: {finding}", number=number + 1, finding=told(one)),
                     most=most,
                 )
             )
@@ -68,9 +106,9 @@ def appendix(source: Source) -> list[Block]:
         blocks.append(
             table(
                 f"groups.{name}",
-                f"Accuracy by {'label' if name == 'label' else f'label and {name}'}",
+                accuracy_by(name),
                 GROUP_COLUMNS,
-                rows,
+                [in_words(row) for row in rows],
                 most=most,
             )
         )
@@ -91,11 +129,17 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         end = f"{name.removesuffix('low')}high"
         if name.endswith("low") and end in names:
             of = name.removesuffix("low").strip("_")
-            title = f"{of} 95 % interval".strip()
+            title = phrase("95 % interval")
+            if of:
+                title = phrase("{column} 95 % interval", column=_title(of))
             columns.append(column(name, title, _unit(name, rows), to=end))
         elif not (name.endswith("high") and f"{name.removesuffix('high')}low" in names):
-            columns.append(column(name, name.replace("_", " "), _unit(name, rows)))
+            columns.append(column(name, _title(name), _unit(name, rows)))
     return columns
+
+
+def _title(name: str) -> Words:
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def _unit(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -116,14 +160,18 @@ def _regions(source: Source) -> Block:
         statuses = source.run.read_cases([f"status.{region}"])[f"status.{region}"]
         counts = statuses.value_counts(dropna=False)
         rows += [
-            {"region": region, "status": plain(status) or "not looked for", "n": int(n)}
+            {"region": region, "status": plain(status) or phrase("not looked for"), "n": int(n)}
             for status, n in counts.items()
             if n
         ]
     return table(
         "regions",
-        "Regions by what became of them",
-        [column("region", "Region"), column("status", "Status"), column("n", "Cases", "count")],
+        phrase("Regions by what became of them"),
+        [
+            column("region", phrase("Region")),
+            column("status", phrase("Status")),
+            column("n", phrase("Cases"), "count"),
+        ],
         rows,
     )
 
@@ -136,24 +184,26 @@ def _flagged(source: Source) -> Block:
     values = {name: source.run.read_cases([name])[name].to_numpy()[where] for name in names}
     return table(
         "flagged",
-        "Flagged cases, the gravest first",
+        phrase("Flagged cases, the gravest first"),
         [
-            column("number", "Number", "count"),
-            column("id", "Case"),
-            column("label", "Label"),
-            column("predicted", "Predicted"),
-            column("confidence", "Confidence", "number"),
-            column("flag", "Flag"),
-            column("cue", "Cue"),
-            column("evidence", "Evidence"),
-            column("severity", "Severity", "number"),
+            column("number", phrase("Number"), "count"),
+            column("id", phrase("Case")),
+            column("label", phrase("Label")),
+            column("predicted", phrase("Predicted")),
+            column("confidence", phrase("Confidence"), "number"),
+            column("flag", phrase("Flag")),
+            column("cue", phrase("Cue")),
+            column("evidence", phrase("Evidence")),
+            column("severity", phrase("Severity"), "number"),
         ],
         [
             {"number": i + 1, **{name: plain(values[name][i]) for name in names}}
             for i in range(len(where))
         ],
         total=len(order),
-        note="Severity is null for cases in the queue (attention): it needs an intervention.",
+        note=phrase(
+            "Severity is null for cases in the queue (attention): it needs an intervention."
+        ),
     )
 
 
@@ -167,8 +217,8 @@ def _thresholds(source: Source) -> Block:
     ]
     return table(
         "thresholds",
-        "Thresholds in force",
-        [column("name", "Threshold"), column("value", "Value")],
+        phrase("Thresholds in force"),
+        [column("name", phrase("Threshold")), column("value", phrase("Value"))],
         rows,
-        note="docs/method.md and auditor/thresholds.py say what each holds against what.",
+        note=phrase("docs/method.md and auditor/thresholds.py say what each holds against what."),
     )

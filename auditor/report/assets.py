@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from auditor.errors import AuditorError
+from auditor.language import spoken
 from auditor.report.blocks import plain
 from auditor.report.examples import chosen, drawn, flagged, rows_of, studio
 from auditor.report.source import Source
@@ -52,13 +53,14 @@ def write_assets(source: Source, file: Path) -> int:
             some = numbered[start : start + _AT_ONCE]
             rows = rows_of(source.run, [position for _, position in some])
             for (number, _), case in zip(some, rows, strict=True):
-                pictures, _, problem = drawn(source, case, made)
+                pictures, _, missing = drawn(source, case, made)
                 folder = folder_of(number)
                 names = [f"{picture['name']}.webp" for picture in pictures]
                 for name, picture in zip(names, pictures, strict=True):
                     content = base64.b64decode(picture["src"].partition(",")[2])
                     archive.writestr(_entry(f"{folder}/{name}", ZIP_STORED), content)
-                told = {**case, "folder": folder, "pictures": ";".join(names), "problem": problem}
+                told = {**case, "folder": folder, "pictures": ";".join(names)}
+                told["problem"] = spoken(missing or "", source.options.language)
                 lines.writerow([_cell(told[column]) for column in COLUMNS])
         content = index.getvalue().encode("utf-8-sig", "replace")
         archive.writestr(_entry("index.csv", ZIP_DEFLATED), content)

@@ -7,10 +7,13 @@ the page's style sheet defines, so that a chart follows a light or a dark page.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
+from unicodedata import east_asian_width
 from xml.etree import ElementTree
 
-from auditor.report.source import UNANNOTATED
+from auditor.language import Language, Phrase, Words, clauses, phrase, sentences, spoken
+from auditor.report.source import UNANNOTATED, group_name
 from auditor.report.wording import one_line, written
 
 Row = Mapping[str, Any]
@@ -23,9 +26,12 @@ _TOP, _ROW = 14, 26
 _CHARACTERS = 32  # of a name that fit
 
 
-def svg(block: Mapping[str, Any], number: int) -> str:
-    """A block of the kind `chart` as an SVG element; `number` makes its ids unique in a page."""
-    drawn, height = CHARTS[block["chart"]](block["rows"])
+def svg(block: Mapping[str, Any], number: int, language: Language) -> str:
+    """A block of the kind `chart` as an SVG element, its words in that language.
+
+    `number` makes its ids unique in a page.
+    """
+    drawn, height = CHARTS[block["chart"]](block["rows"], language)
     root = ElementTree.Element(
         "svg",
         {
@@ -38,13 +44,14 @@ def svg(block: Mapping[str, Any], number: int) -> str:
         },
     )
     _add(root, "title", one_line(block["title"]), id=f"chart{number}-title")
-    spoken = f"{block['description']} {_spoken(block)}"
-    _add(root, "desc", one_line(spoken), id=f"chart{number}-desc")
+    figures = phrase("{sentence}.", sentence=clauses(_figures(block)))
+    told = sentences(block["description"], figures).written(language)
+    _add(root, "desc", one_line(told), id=f"chart{number}-desc")
     root.extend(drawn)
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 
-def forest(rows: Sequence[Row]) -> tuple[list[Element], int]:
+def forest(rows: Sequence[Row], language: Language) -> tuple[list[Element], int]:
     """Groups with `group`, `accuracy`, `low`, `high`, `correct`, `judged`, and `overall`."""
     drawn = _axis(len(rows))
     bottom = _TOP + len(rows) * _ROW
@@ -55,9 +62,10 @@ def forest(rows: Sequence[Row]) -> tuple[list[Element], int]:
     for number, row in enumerate(rows):
         y = _TOP + number * _ROW + _ROW / 2
         drawn.append(_name(row["group"], y))
-        counts = f"{row['correct']:,} of {row['judged']:,}"
+        counts = phrase("{correct:,} of {judged:,}", correct=row["correct"], judged=row["judged"])
         if row["accuracy"] is None:
-            drawn.append(_text(_NAMES + 12, y, f"{counts}; {row['reason'] or 'no rate'}", "faint"))
+            told = clauses([counts, row["reason"] or phrase("no rate")]).written(language)
+            drawn.append(_text(_NAMES + 12, y, told, "faint"))
             continue
         low, high = _at(row["low"]), _at(row["high"])
         kind = "interval" if row["precision"] == "ok" else "interval imprecise"
@@ -68,12 +76,12 @@ def forest(rows: Sequence[Row]) -> tuple[list[Element], int]:
         )
         point.set("class", "point" if row["precision"] == "ok" else "point imprecise")
         drawn.append(point)
-        told = f"{written(row['accuracy'], 'share')} · {counts}"
+        told = f"{written(row['accuracy'], 'share')} · {counts.written(language)}"
         drawn.append(_text(_NAMES + _PLOT + 16, y, told, "value"))
     return drawn, bottom + 26
 
 
-def counts(rows: Sequence[Row]) -> tuple[list[Element], int]:
+def counts(rows: Sequence[Row], language: Language) -> tuple[list[Element], int]:
     """Bars of `n` for `label` and `value`; values have colours, and are named beside the bars."""
     drawn: list[Element] = []
     values = list(dict.fromkeys(row["value"] for row in rows))
@@ -83,7 +91,7 @@ def counts(rows: Sequence[Row]) -> tuple[list[Element], int]:
         first = number == 0 or rows[number - 1]["label"] != row["label"]
         if first and number:
             drawn.append(_line(0, y - _ROW / 2, _WIDTH, y - _ROW / 2, "grid"))
-        drawn.append(_name(f"{row['label']} · {row['value'] or UNANNOTATED}", y))
+        drawn.append(_name(spoken(group_name(row["label"], row["value"]), language), y))
         wide = max(1.0, _PLOT * row["n"] / most)
         colour = f"c{values.index(row['value']) % 6}" if row["value"] else "unknown"
         drawn.append(_box(_NAMES + 12, y - 8, wide, 16, f"bar {colour}"))
@@ -91,7 +99,7 @@ def counts(rows: Sequence[Row]) -> tuple[list[Element], int]:
     return drawn, _TOP + len(rows) * _ROW + 6
 
 
-def shares(rows: Sequence[Row]) -> tuple[list[Element], int]:
+def shares(rows: Sequence[Row], language: Language) -> tuple[list[Element], int]:
     """Of each `region` the shares `errors` and `correct`, with `errors_area`, `correct_area`."""
     drawn = _axis(2 * len(rows))
     lines = 0
@@ -99,24 +107,40 @@ def shares(rows: Sequence[Row]) -> tuple[list[Element], int]:
         top = _TOP + lines * _ROW
         if lines:
             drawn.append(_line(0, top, _WIDTH, top, "grid"))
-        for what, told, colour in (("errors", "errors", "c1"), ("correct", "correct cases", "c0")):
+        for what, name, colour in (
+            ("errors", _of_errors(row), "c1"),
+            ("correct", _of_correct(row), "c0"),
+        ):
             y = _TOP + lines * _ROW + _ROW / 2
             lines += 1
-            cue = " (cue)" if row["cue"] else ""
-            drawn.append(_name(f"{row['region']}{cue}, {told}", y))
+            drawn.append(_name(name.written(language), y))
             if row[what] is None:
-                drawn.append(_text(_NAMES + 12, y, "none measured", "faint"))
+                none = phrase("none measured").written(language)
+                drawn.append(_text(_NAMES + 12, y, none, "faint"))
                 continue
             wide = _at(row[what]) - _at(0)
             drawn.append(_box(_at(0), y - 7, max(wide, 1), 14, f"bar {colour}"))
             x = _at(row[f"{what}_area"])
             drawn.append(_line(x, y - 11, x, y + 11, "chance"))
             share, area = (written(row[key], "share") for key in (what, f"{what}_area"))
-            drawn.append(_text(_NAMES + _PLOT + 16, y, f"{share}, chance {area}", "value"))
+            told = phrase("{share}, chance {area}", share=share, area=area).written(language)
+            drawn.append(_text(_NAMES + _PLOT + 16, y, told, "value"))
     return drawn, _TOP + lines * _ROW + 26
 
 
-CHARTS: Mapping[str, Callable[[Sequence[Row]], tuple[list[Element], int]]] = {
+def _of_errors(row: Row) -> Phrase:
+    if row["cue"]:
+        return phrase("{region} (cue), errors", region=row["region"])
+    return phrase("{region}, errors", region=row["region"])
+
+
+def _of_correct(row: Row) -> Phrase:
+    if row["cue"]:
+        return phrase("{region} (cue), correct cases", region=row["region"])
+    return phrase("{region}, correct cases", region=row["region"])
+
+
+CHARTS: Mapping[str, Callable[[Sequence[Row], Language], tuple[list[Element], int]]] = {
     "counts": counts,
     "forest": forest,
     "shares": shares,
@@ -124,27 +148,41 @@ CHARTS: Mapping[str, Callable[[Sequence[Row]], tuple[list[Element], int]]] = {
 """What draws a chart: from its rows to SVG elements and the height that they take."""
 
 
-def _spoken(block: Mapping[str, Any]) -> str:
+def _figures(block: Mapping[str, Any]) -> list[Words]:
     """The figures of a chart in words."""
-    rows = block["rows"]
-    if block["chart"] == "counts":
-        said = [f"{row['label']} {row['value'] or UNANNOTATED}: {row['n']}" for row in rows]
-    elif block["chart"] == "forest":
-        said = [
-            f"{row['group']}: {written(row['accuracy'], 'share')}, interval "
-            f"{written(row['low'], 'share')} to {written(row['high'], 'share')}"
-            if row["accuracy"] is not None
-            else f"{row['group']}: {row['correct']} of {row['judged']}, no rate"
-            for row in rows
-        ]
-    else:
-        said = [
-            f"{row['region']}: errors {written(row['errors'], 'share')} of area "
-            f"{written(row['errors_area'], 'share')}, correct cases "
-            f"{written(row['correct'], 'share')} of area {written(row['correct_area'], 'share')}"
-            for row in rows
-        ]
-    return "; ".join(said) + "."
+    told = {"counts": _figure_of_counts, "forest": _figure_of_forest, "shares": _figure_of_shares}
+    return [told[block["chart"]](row) for row in block["rows"]]
+
+
+def _figure_of_counts(row: Row) -> Phrase:
+    return phrase(
+        "{label} {value}: {n}", label=row["label"], value=row["value"] or UNANNOTATED, n=row["n"]
+    )
+
+
+def _figure_of_forest(row: Row) -> Phrase:
+    if row["accuracy"] is None:
+        return phrase(
+            "{group}: {correct} of {judged}, no rate",
+            group=row["group"],
+            correct=row["correct"],
+            judged=row["judged"],
+        )
+    return phrase(
+        "{group}: {accuracy}, interval {low} to {high}",
+        group=row["group"],
+        **{key: written(row[key], "share") for key in ("accuracy", "low", "high")},
+    )
+
+
+def _figure_of_shares(row: Row) -> Phrase:
+    shares = ("errors", "errors_area", "correct", "correct_area")
+    return phrase(
+        "{region}: errors {errors} of area {errors_area}, correct cases {correct} of area "
+        "{correct_area}",
+        region=row["region"],
+        **{key: written(row[key], "share") for key in shares},
+    )
 
 
 def _axis(lines: int) -> list[Element]:
@@ -164,11 +202,19 @@ def _at(share: float) -> float:
 def _name(text: str, y: float) -> Element:
     """A name left of the plot; one that is too long is cut, and whole in its tooltip."""
     text = one_line(text)
-    short = text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
+    short = _short(text)
     element = _text(_NAMES, y, short, "name")
     if short != text:
         _add(element, "title", text)
     return element
+
+
+def _short(text: str) -> str:
+    """As much of a name as fits; Chinese and Japanese characters are twice as wide."""
+    ends = list(accumulate(2 if east_asian_width(char) in "WF" else 1 for char in text))
+    if not ends or ends[-1] <= _CHARACTERS:
+        return text
+    return text[: sum(end < _CHARACTERS for end in ends)] + "…"
 
 
 def _text(x: float, y: float, text: str, kind: str) -> Element:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError
+from auditor.language import phrase, written
 from auditor.report.appendix import appendix
 from auditor.report.blocks import Block, fact
 from auditor.report.examples import examples
@@ -55,6 +56,7 @@ def build(
     """The document of a finished run: identity, then `sections`, each of blocks.
 
     Every number comes from the run's own files; `auditor.report.blocks` says what blocks hold.
+    The builders give texts, which are written in `options.language` here, at the end.
     The same run and options give the same document: it holds no time of writing. `reviews` has
     a row for each current verdict of a reviewer, with the columns `case`, `reviewer`,
     `verdict`, `tags`, `note`, `time`. `dataset` is the run's, where it is open already; else it
@@ -71,9 +73,10 @@ def build(
             )
     source = Source(run, options, reviews, dataset)
     left = [title for name, title in SECTIONS.items() if name not in options.sections]
-    return {
+    document: dict[str, Any] = {
         "document_version": DOCUMENT_VERSION,
-        "title": f"Audit report: {run.path.resolve().name}",
+        "language": options.language,
+        "title": phrase("Audit report: {run}", run=run.path.resolve().name),
         "identity": _identity(run),
         "left_out": left,
         "sections": [
@@ -81,6 +84,7 @@ def build(
             for name in options.sections
         ],
     }
+    return dict(written(document, options.language))
 
 
 def _identity(run: Run) -> list[dict[str, Any]]:
@@ -89,12 +93,12 @@ def _identity(run: Run) -> list[dict[str, Any]]:
     model, identity, made = info["model"], info["identity"], info["provenance"]
     inputs = list(made.get("inputs", {}))
     return [
-        fact("run", "Run", run.path.resolve().name),
-        fact("model", "Model", model.get("checkpoint") or model.get("architecture")),
-        fact("weights", "Weights, SHA-256", identity.get("weights"), "hash"),
-        fact("data", "Data", inputs or None),
-        fact("dataset", "Dataset, fingerprint", identity.get("dataset"), "hash"),
-        fact("cases", "Cases", info["counts"]["cases"], "count"),
-        fact("created", "Audited", made.get("created")),
-        fact("auditor", "Auditor", identity.get("auditor")),
+        fact("run", phrase("Run"), run.path.resolve().name),
+        fact("model", phrase("Model"), model.get("checkpoint") or model.get("architecture")),
+        fact("weights", phrase("Weights, SHA-256"), identity.get("weights"), "hash"),
+        fact("data", phrase("Data"), inputs or None),
+        fact("dataset", phrase("Dataset, fingerprint"), identity.get("dataset"), "hash"),
+        fact("cases", phrase("Cases"), info["counts"]["cases"], "count"),
+        fact("created", phrase("Audited"), made.get("created")),
+        fact("auditor", phrase("Auditor"), identity.get("auditor")),
     ]

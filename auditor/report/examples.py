@@ -13,31 +13,33 @@ import pandas as pd
 from auditor.changes import Remaker, Stocked
 from auditor.datasets import Dataset, open_dataset
 from auditor.errors import AuditorError
+from auditor.language import Phrase, Series, Words, clauses, counted, phrase, sentences
+from auditor.reasons import recognised
 from auditor.report.blocks import Block, plain, text
 from auditor.report.blurring import Blurred
 from auditor.report.pictures import heated, outline_colours, outlined, picture, sized
 from auditor.report.review import of_case
 from auditor.report.source import Source
-from auditor.report.wording import counted, listed, written
+from auditor.report.wording import listed, written
 from auditor.store import Run
 from auditor.types import MAPS
 
 _MARGIN = MAPS.index("margin")
 
 _POOLS = (
-    ("spurious_error", "an error that a cue caused or had a part in", 8),
-    ("wrong_reason", "right for a wrong reason: a cue decided or had a part in it", 2),
-    ("attention", "queued for a person: an error whose map lies on a cue", 2),
-    ("unsupported", "an error for which no cue was shown to be the cause", 0),
+    ("spurious_error", phrase("an error that a cue caused or had a part in"), 8),
+    ("wrong_reason", phrase("right for a wrong reason: a cue decided or had a part in it"), 2),
+    ("attention", phrase("queued for a person: an error whose map lies on a cue"), 2),
+    ("unsupported", phrase("an error for which no cue was shown to be the cause"), 0),
 )
 """Where examples are taken from, why each is shown, and its share of every twelve; places that
 are left over go to the pools in this order."""
 
 _KINDS = {
-    "spurious_error": "errors that a cue caused or had a part in",
-    "wrong_reason": "cases right for a wrong reason",
-    "attention": "errors queued for a person",
-    "unsupported": "errors for which no cue was shown to be the cause",
+    "spurious_error": phrase("errors that a cue caused or had a part in"),
+    "wrong_reason": phrase("cases right for a wrong reason"),
+    "attention": phrase("errors queued for a person"),
+    "unsupported": phrase("errors for which no cue was shown to be the cause"),
 }
 
 
@@ -45,24 +47,33 @@ def examples(source: Source) -> list[Block]:
     """The gravest cases of each kind, with pictures where they can be made."""
     wanted = source.options.examples
     if not wanted:
-        return [text("No examples were asked for.")]
+        return [text(phrase("No examples were asked for."))]
     picked, known = chosen(source.run, wanted)
     if not picked:
-        return [text("No case is flagged and no error was tested, so there is no example.")]
+        return [text(phrase("No case is flagged and no error was tested, so there is no example."))]
     blocks = [
         text(
-            f"{counted(len(picked), 'example')}, the gravest of each kind: "
-            + "; ".join(f"{told}, {n} of {known[kind]:,}" for kind, n, told in _told(picked))
-            + ". They show what the numbers stand for and are no sample of all cases.",
+            phrase(
+                "{examples}, the gravest of each kind: {kinds}. They show what the numbers stand "
+                "for and are no sample of all cases.",
+                examples=counted(len(picked), "example"),
+                kinds=clauses(
+                    phrase("{kind}, {n} of {total:,}", kind=told, n=n, total=known[kind])
+                    for kind, n, told in _told(picked)
+                ),
+            ),
             "note",
         )
     ]
     if source.options.assets is not None:
         blocks.append(
             text(
-                f"{source.options.assets} has the pictures of flagged cases that have none here, "
-                "in a folder each by its number in the appendix's table of flagged cases; its "
-                "index.csv says which is which.",
+                phrase(
+                    "{archive} has the pictures of flagged cases that have none here, in a folder "
+                    "each by its number in the appendix's table of flagged cases; its index.csv "
+                    "says which is which.",
+                    archive=source.options.assets,
+                ),
                 "note",
             )
         )
@@ -72,20 +83,25 @@ def examples(source: Source) -> list[Block]:
     else:
         blocks.append(
             text(
-                "Pictures show the image as the model takes it. Outlines: the subject whole, cues "
-                "dashed. The map is that of the margin: what speaks for the prediction and against "
-                "the label (of a correct case, the runner-up), brighter where there is more, "
-                "scaled to its own maximum. Of the changed images the pair with the largest "
-                "difference is shown; the margins of all pairs are listed.",
+                phrase(
+                    "Pictures show the image as the model takes it. Outlines: the subject whole, "
+                    "cues dashed. The map is that of the margin: what speaks for the prediction "
+                    "and against the label (of a correct case, the runner-up), brighter where "
+                    "there is more, scaled to its own maximum. Of the changed images the pair "
+                    "with the largest difference is shown; the margins of all pairs are listed."
+                ),
                 "note",
             )
         )
         if source.options.blur:
             blocks.append(
                 text(
-                    f"{listed(list(source.options.blur))} and a margin around are made "
-                    "unrecognisable in all pictures, those of donors too; the model saw them as "
-                    "they are, so the pictures show less than its answers rest on.",
+                    phrase(
+                        "{regions} and a margin around are made unrecognisable in all pictures, "
+                        "those of donors too; the model saw them as they are, so the pictures "
+                        "show less than its answers rest on.",
+                        regions=listed(source.options.blur),
+                    ),
                     "note",
                 )
             )
@@ -171,18 +187,18 @@ def rows_of(run: Run, places: Sequence[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def _told(chosen: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
+def _told(chosen: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, Phrase]]:
     counts = [(kind, sum(case["pool"] == kind for case in chosen)) for kind, _, _ in _POOLS]
     return [(kind, n, _KINDS[kind]) for kind, n in counts if n]
 
 
-def studio(source: Source) -> tuple[Studio | None, str | None]:
+def studio(source: Source) -> tuple[Studio | None, Phrase | None]:
     """What makes the pictures, or why there are none.
 
     Raises `AuditorError` for a region to blur that the dataset does not have.
     """
     if not source.options.images:
-        return None, "Pictures were left out, as asked."
+        return None, phrase("Pictures were left out, as asked.")
     run = source.run
     try:
         dataset = source.dataset or _dataset(run)
@@ -190,17 +206,23 @@ def studio(source: Source) -> tuple[Studio | None, str | None]:
         roles = dataset.roles
         if [*roles.names, *roles.cues] != [*recorded["names"], *recorded["cues"]]:
             raise AuditorError(
-                f"it now has the regions {listed(list(roles.names))}, the run "
-                f"{listed(recorded['names'])}."
+                phrase(
+                    "it now has the regions {regions}, the run {recorded}.",
+                    regions=listed(roles.names),
+                    recorded=listed(recorded["names"]),
+                )
             )
     except (AuditorError, OSError) as error:
-        return None, f"There are no pictures, since the dataset cannot be opened: {error}"
+        return None, phrase(
+            "There are no pictures, since the dataset cannot be opened: {problem}",
+            problem=_said(error),
+        )
     if source.options.blur:
         dataset = Blurred.of(dataset, source.options.blur)
     try:
         remaker = Remaker.of(run, dataset)
     except AuditorError as error:
-        return None, f"There are no pictures: {error}"
+        return None, phrase("There are no pictures: {problem}", problem=_said(error))
     cases = dataset.cases
     return Studio(run, remaker, dict(zip(cases["id"], cases["label"], strict=True))), None
 
@@ -209,12 +231,20 @@ def _dataset(run: Run) -> Dataset:
     path = run.info.get("configuration_path")
     if path is None:
         raise AuditorError(
-            "the run was made from Python without a configuration file, which would say where "
-            "its images are."
+            phrase(
+                "the run was made from Python without a configuration file, which would say where "
+                "its images are."
+            )
         )
     if not Path(path).is_file():
-        raise AuditorError(f"{path}: the configuration is there no more.")
+        raise AuditorError(phrase("{path}: the configuration is there no more.", path=path))
     return open_dataset(path)
+
+
+def _said(error: Exception) -> Words:
+    """What an error says: in any language where it was raised with a text, else as it is."""
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, Phrase | Series) else str(error)
 
 
 def _example(source: Source, case: Mapping[str, Any], made_by: Studio | None) -> dict[str, Any]:
@@ -224,6 +254,7 @@ def _example(source: Source, case: Mapping[str, Any], made_by: Studio | None) ->
         **known,
         "chosen": next(told for kind, told, _ in _POOLS if kind == case["pool"]),
         "attributes": {name: case[f"attribute.{name}"] for name in source.info["attributes"]},
+        "reason": recognised(case["reason"]) if case["reason"] else None,
         "reliance": case.get(f"reliance.{cue}"),
         "reliance_se": case.get(f"reliance_se.{cue}"),
         "pair": None,
@@ -239,7 +270,7 @@ def _example(source: Source, case: Mapping[str, Any], made_by: Studio | None) ->
 
 def drawn(
     source: Source, case: Mapping[str, Any], made_by: Studio | None
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str | None]:
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None, Words | None]:
     """The pictures of a case, the pair of changed images, and why pictures are missing.
 
     A case without tests has no pair; without a studio there are no pictures.
@@ -250,43 +281,55 @@ def drawn(
     try:
         pictures = _pictures(made_by, case, made_by.image(case))
     except (AuditorError, OSError) as error:
-        return [], pair, f"No pictures: {error}"
+        return [], pair, phrase("No pictures: {problem}", problem=_said(error))
     problems = []
     for number in range(2 if pair else 0):
         assert pair is not None
         try:
             pictures.append(_changed(made_by, case, pair, number))
         except (AuditorError, OSError) as error:  # of a donor; the case itself can be shown
-            problems.append(f"No picture of {_told_arm(pair, number)}: {error}")
-    return pictures, pair, " ".join(problems) or None
+            told = _told_arm(pair, number)
+            problems.append(
+                phrase("No picture of {which}: {problem}", which=told, problem=_said(error))
+            )
+    return pictures, pair, sentences(*problems) if problems else None
 
 
 def _pictures(made_by: Studio, case: Mapping[str, Any], image: Stocked) -> list[dict[str, Any]]:
     """The image with its regions' outlines, and the margin map over it."""
     regions = made_by.run.info["regions"]
     shown = [name for name in outline_colours(regions) if image.regions[name].any()]
-    told = f"{case['label']}, predicted {case['predicted']}"
-    made = [
-        picture(
-            "image",
-            "The image, outlines of " + (listed(shown) or "no region"),
-            f"Case {case['id']}, {told}, with outlines of {listed(shown) or 'no region'}",
-            outlined(np.repeat(image.pixels, 3 // image.pixels.shape[-1], -1), image, regions),
+    known = {"id": str(case["id"]), "label": case["label"], "predicted": case["predicted"]}
+    if shown:
+        caption = phrase("The image, outlines of {regions}", regions=listed(shown))
+        alt = phrase(
+            "Case {id}, {label}, predicted {predicted}, with outlines of {regions}",
+            **known,
+            regions=listed(shown),
         )
-    ]
+    else:
+        caption = phrase("The image, outlines of no region")
+        alt = phrase(
+            "Case {id}, {label}, predicted {predicted}, with outlines of no region", **known
+        )
+    pixels = np.repeat(image.pixels, 3 // image.pixels.shape[-1], -1)
+    made = [picture("image", caption, alt, outlined(pixels, image, regions))]
     margin = np.asarray(made_by.run.maps[case["position"], _MARGIN], dtype=np.float32)
     if np.isnan(margin).all():
         return made
-    lies = "Margin map" if (margin > 0).any() else "Margin map: no positive evidence"
-    over = heated(image.pixels, margin)
-    made.append(
-        picture(
-            "map",
-            lies,
-            f"{lies} of case {case['id']} over its grey image, with the outlines",
-            outlined(over, image, regions),
+    if (margin > 0).any():
+        caption = phrase("Margin map")
+        alt = phrase(
+            "Margin map of case {id} over its grey image, with the outlines", id=known["id"]
         )
-    )
+    else:
+        caption = phrase("Margin map: no positive evidence")
+        alt = phrase(
+            "Margin map: no positive evidence of case {id} over its grey image, with the outlines",
+            id=known["id"],
+        )
+    over = heated(image.pixels, margin)
+    made.append(picture("map", caption, alt, outlined(over, image, regions)))
     return made
 
 
@@ -325,27 +368,29 @@ def _pair(source: Source, case: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-_ARMS = {
-    "same": "{cue} of a donor of the same value",
-    "opposite": "{cue} of a donor of another value",
-    "control": "the same fill elsewhere",
-    "fill": "{cue} filled",
-}
-
-
 def _changed(
     made_by: Studio, case: Mapping[str, Any], pair: Mapping[str, Any], number: int
 ) -> dict[str, Any]:
     margin = written(pair["shown"][number], "logits")
-    caption = f"{_told_arm(pair, number)}: margin {margin}"
+    caption = phrase("{which}: margin {margin}", which=_told_arm(pair, number), margin=margin)
+    alt = phrase("Case {id}, {picture}", id=str(case["id"]), picture=caption)
     pixels = made_by.remaker.made(pair["rows"][number])
-    return picture(pair["arms"][number], caption, f"Case {case['id']}, {caption}", sized(pixels))
+    return picture(pair["arms"][number], caption, alt, sized(pixels))
 
 
-def _told_arm(pair: Mapping[str, Any], number: int) -> str:
-    row = pair["rows"][number]
-    by = f"donor {row['donor']}" if pair["by"] == "donor" else str(row["fill"])
-    return f"{_ARMS[pair['arms'][number]].replace('{cue}', pair['cue'])} ({by})"
+def _told_arm(pair: Mapping[str, Any], number: int) -> Phrase:
+    arm, cue, row = pair["arms"][number], pair["cue"], pair["rows"][number]
+    if arm == "same":
+        return phrase(
+            "{cue} of a donor of the same value (donor {donor})", cue=cue, donor=row["donor"]
+        )
+    if arm == "opposite":
+        return phrase(
+            "{cue} of a donor of another value (donor {donor})", cue=cue, donor=row["donor"]
+        )
+    if arm == "control":
+        return phrase("the same fill elsewhere ({fill})", fill=row["fill"])
+    return phrase("{cue} filled ({fill})", cue=cue, fill=row["fill"])
 
 
 def _finite(margins: pd.Series) -> list[float]:

@@ -6,7 +6,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from auditor.report.wording import NUMERIC, cell, lines, one_line, written
+from auditor.language import (
+    Language,
+    Phrase,
+    Words,
+    listed,
+    phrase,
+    sentences,
+    spoken,
+)
+from auditor.language import written as in_language
+from auditor.report.wording import ARMS, NUMERIC, cell, lines, one_line, written
 
 Block = Mapping[str, Any]
 
@@ -16,17 +26,21 @@ _LIST = re.compile(r"^(\s*)(\d*)([-+=.)])(?=[\s=-]|$)")  # what makes a list, a 
 
 def markdown(document: Mapping[str, Any]) -> bytes:
     """A document of `build` as UTF-8 Markdown; everything from outside is escaped."""
+    language: Language = document["language"]
     parts = [f"# {escaped(document['title'])}"]
-    parts.append("\n".join(_facts({"facts": document["identity"]})))
+    parts.append("\n".join(_facts({"facts": document["identity"]}, language)))
     if document["left_out"]:
-        parts.append(f"Sections left out: {escaped(', '.join(document['left_out']))}.")
+        told = phrase("Sections left out: {sections}.", sections=listed(document["left_out"]))
+        parts.append(_escaped(told, language))
     for section in document["sections"]:
         parts.append(f"## {escaped(section['title'])}")
-        for block in section["blocks"]:
-            made = "\n".join(BLOCKS[block["kind"]](block))
-            if made:
-                parts.append(made)
+        parts += [made for made in (drawn(block, language) for block in section["blocks"]) if made]
     return ("\n\n".join(parts) + "\n").encode("utf-8", "replace")
+
+
+def drawn(block: Block, language: Language = "en") -> str:
+    """One block as Markdown, its texts in that language."""
+    return "\n".join(BLOCKS[block["kind"]](in_language(block, language), language))
 
 
 def escaped(text: str) -> str:
@@ -38,126 +52,176 @@ def escaped(text: str) -> str:
     return _LIST.sub(r"\1\2\\\3", text)
 
 
-def _heading(block: Block) -> Iterator[str]:
+def _escaped(words: Words, language: Language) -> str:
+    return escaped(spoken(words, language))
+
+
+def _heading(block: Block, _language: Language) -> Iterator[str]:
     yield f"### {escaped(block['text'])}"
 
 
-def _text(block: Block) -> Iterator[str]:
+def _text(block: Block, _language: Language) -> Iterator[str]:
     words = escaped(block["text"])
     yield f"> {words}" if block["tone"] != "plain" else words
 
 
-def _list(block: Block) -> Iterator[str]:
+def _list(block: Block, _language: Language) -> Iterator[str]:
     yield f"### {escaped(block['title'])}"
     yield ""
     yield from (f"- {escaped(item)}" for item in block["items"])
 
 
-def _code(block: Block) -> Iterator[str]:
+def _code(block: Block, _language: Language) -> Iterator[str]:
     yield f"### {escaped(block['title'])}"
     yield ""
     # Indented, since text from outside could end a fence.
     yield from (f"    {line}" for line in lines(block["text"]).split("\n"))
 
 
-def _facts(block: Block) -> Iterator[str]:
+def _facts(block: Block, language: Language) -> Iterator[str]:
     if block.get("title"):
         yield f"### {escaped(block['title'])}"
         yield ""
     for one in block["facts"]:
-        value = escaped(written(one["value"], one["unit"]))
+        value = escaped(written(one["value"], one["unit"], language))
         reason = f" ({escaped(one['reason'])})" if one["reason"] else ""
         yield f"- {escaped(one['title'])}: {value}{reason}"
 
 
-def _table(block: Block) -> Iterator[str]:
+def _table(block: Block, language: Language) -> Iterator[str]:
     yield f"### {escaped(block['title'])}"
     yield ""
     if not block["rows"]:
-        yield "None."
+        yield _escaped(phrase("None."), language)
         return
     columns = block["columns"]
     yield _line([escaped(column["title"]) for column in columns])
     yield _line(["---:" if column["unit"] in NUMERIC else "---" for column in columns])
     for row in block["rows"]:
-        yield _line([escaped(cell(row, column)) for column in columns])
+        yield _line([escaped(cell(row, column, language)) for column in columns])
     if block["left_out"]:
         yield ""
-        yield f"{block['left_out']:,} of {block['total']:,} rows are left out here."
+        told = phrase(
+            "{left:,} of {total:,} rows are left out here.",
+            left=block["left_out"],
+            total=block["total"],
+        )
+        yield _escaped(told, language)
     if block["note"]:
         yield ""
         yield escaped(block["note"])
 
 
-def _findings(block: Block) -> Iterator[str]:
+_SEVERITIES: Mapping[str, Phrase] = {
+    "warning": phrase("Warning"),
+    "notice": phrase("Notice"),
+    "info": phrase("Info"),
+}
+
+
+def _severity(one: Mapping[str, Any], language: Language) -> str:
+    return _escaped(_SEVERITIES[one["severity"]], language)
+
+
+def _findings(block: Block, language: Language) -> Iterator[str]:
     for one in block["findings"]:
-        yield f"- **{one['severity'].capitalize()}**: {escaped(one['text'])}"
+        yield f"- **{_severity(one, language)}**: {escaped(one['text'])}"
 
 
-def _chart(_block: Block) -> Iterator[str]:
-    """Nothing: its table, or the sentences beside it, hold the same figures."""
-    yield from ()
+def _chart(block: Block, language: Language) -> Iterator[str]:
+    """Of most charts nothing: a table, or the sentences beside them, hold the same figures."""
+    if block["chart"] == "counts":
+        columns = [
+            {"name": "label", "title": spoken(phrase("Label"), language), "unit": "text"},
+            {"name": "value", "title": spoken(phrase("Annotated as"), language), "unit": "text"},
+            {"name": "n", "title": spoken(phrase("Cases"), language), "unit": "count"},
+        ]
+        total = len(block["rows"]) + block["left_out"]
+        yield from _table({**block, "columns": columns, "note": None, "total": total}, language)
 
 
-def _counts(block: Block) -> Iterator[str]:
-    columns = [
-        {"name": "label", "title": "Label", "unit": "text"},
-        {"name": "value", "title": "Annotated as", "unit": "text"},
-        {"name": "n", "title": "Cases", "unit": "count"},
-    ]
-    total = len(block["rows"]) + block["left_out"]
-    yield from _table({**block, "columns": columns, "note": None, "total": total})
-
-
-def _verdict(block: Block) -> Iterator[str]:
+def _verdict(block: Block, language: Language) -> Iterator[str]:
     yield f"**{escaped(block['text'])}**"
     yield ""
     for number, name in enumerate(block["levels"]):
-        here = " ← this run" if number == block["level"] else ""
-        yield f"- Level {number}: {escaped(name)}{here}"
+        here = phrase("Level {number}: {name} ← this run", number=number, name=name)
+        other = phrase("Level {number}: {name}", number=number, name=name)
+        yield f"- {_escaped(here if number == block['level'] else other, language)}"
     yield ""
-    yield f"It means: {escaped(block['means'])}"
+    yield _escaped(phrase("It means: {meaning}", meaning=block["means"]), language)
     yield ""
-    yield f"It does not mean: {escaped(block['means_not'])}"
+    yield _escaped(phrase("It does not mean: {meaning}", meaning=block["means_not"]), language)
 
 
-def _examples(block: Block) -> Iterator[str]:
+def _examples(block: Block, language: Language) -> Iterator[str]:
     for one in block["examples"]:
-        yield f"- **{escaped(str(one['id']))}**: {escaped(one['chosen'])}. " + escaped(
-            f"Labelled {one['label']}, predicted {one['predicted']} with confidence "
-            f"{written(one['confidence'], 'number')}. Cue {written(one['cue'])}, evidence "
-            f"{written(one['evidence'])}, reliance {written(one['reliance'], 'number')}. "
-            f"{one['reason'] or ''}"
-        )
-        annotated = [f"{name} {written(value)}" for name, value in one["attributes"].items()]
-        if annotated:
-            yield f"  - Annotated as: {escaped(', '.join(annotated))}"
-        if one["pair"]:
-            for arm, margins in zip(one["pair"]["arms"], one["pair"]["margins"], strict=True):
-                told = ", ".join(written(margin, "logits") for margin in margins)
-                yield f"  - Margins, {escaped(arm)}: {escaped(told)}"
+        yield f"- **{escaped(str(one['id']))}**: {_escaped(_example(one, language), language)}"
+        for told in _details(one, language):
+            yield f"  - {_escaped(told, language)}"
         for review in one["reviews"]:
-            told = f"{written(review['verdict'])} by {written(review['reviewer'])}"
-            yield f"  - Reviewed: {escaped(told)}. {escaped(review['note'] or '')}"
+            told = phrase(
+                "Reviewed: {verdict} by {reviewer}.",
+                verdict=written(review["verdict"], language=language),
+                reviewer=written(review["reviewer"], language=language),
+            )
+            yield f"  - {_escaped(told, language)} {escaped(review['note'] or '')}"
 
 
-def _recommendations(block: Block) -> Iterator[str]:
+def _example(one: Mapping[str, Any], language: Language) -> Words:
+    return sentences(
+        phrase("{sentence}.", sentence=one["chosen"]),
+        phrase(
+            "Labelled {label}, predicted {predicted} with confidence {confidence}.",
+            label=one["label"],
+            predicted=one["predicted"],
+            confidence=written(one["confidence"], "number", language),
+        ),
+        phrase(
+            "Cue {cue}, evidence {evidence}, reliance {reliance}.",
+            cue=written(one["cue"], language=language),
+            evidence=written(one["evidence"], language=language),
+            reliance=written(one["reliance"], "number", language),
+        ),
+        one["reason"] or "",
+    )
+
+
+def _details(one: Mapping[str, Any], language: Language) -> Iterator[Phrase]:
+    if one["attributes"]:
+        values = listed(
+            f"{name} {written(value, language=language)}"
+            for name, value in one["attributes"].items()
+        )
+        yield phrase("Annotated as: {values}", values=values)
+    if one["pair"]:
+        for arm, margins in zip(one["pair"]["arms"], one["pair"]["margins"], strict=True):
+            values = listed(written(margin, "logits", language) for margin in margins)
+            yield phrase("Margins, {arm}: {margins}", arm=ARMS[arm], margins=values)
+
+
+def _recommendations(block: Block, language: Language) -> Iterator[str]:
     for one in block["recommendations"]:
-        yield f"- **{one['severity'].capitalize()}**: {escaped(one['text'])}"
-        told = f"{one['finding']}, {one['finding_kind']}: {one['finding_text']}"
-        yield f"  - From finding {escaped(told)}"
-        yield f"  - Settled by: {escaped(one['settled_by'])}"
+        yield f"- **{_severity(one, language)}**: {escaped(one['text'])}"
+        source = phrase(
+            "From finding {number}, {kind}: {text}",
+            number=one["finding"],
+            kind=one["finding_kind"],
+            text=one["finding_text"],
+        )
+        yield f"  - {_escaped(source, language)}"
+        settled = phrase("Settled by: {what}", what=one["settled_by"])
+        yield f"  - {_escaped(settled, language)}"
 
 
-def _signoff(block: Block) -> Iterator[str]:
+def _signoff(block: Block, _language: Language) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
     for name in block["fields"]:
         yield f"| {escaped(name)} | |"
 
 
-BLOCKS: Mapping[str, Callable[[Block], Iterator[str]]] = {
-    "chart": lambda block: _counts(block) if block["chart"] == "counts" else _chart(block),
+BLOCKS: Mapping[str, Callable[[Block, Language], Iterator[str]]] = {
+    "chart": _chart,
     "code": _code,
     "examples": _examples,
     "facts": _facts,
@@ -170,7 +234,7 @@ BLOCKS: Mapping[str, Callable[[Block], Iterator[str]]] = {
     "text": _text,
     "verdict": _verdict,
 }
-"""What writes each kind of block."""
+"""What writes each kind of block, whose texts are written already."""
 
 
 def _line(cells: list[str]) -> str:

@@ -6,24 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auditor.errors import AuditorError
+from auditor.language import LANGUAGES, Language, Phrase, phrase
 
-SECTIONS: Mapping[str, str] = {
-    "verdict": "Verdict",
-    "scope": "What was audited, and what was not",
-    "data": "Data and its skew",
-    "model": "Model, method and gates",
-    "performance": "Performance",
-    "disparities": "Disparities between groups",
-    "attention": "Attention against regions",
-    "cues": "Cues that should not decide",
-    "examples": "Examples",
-    "review": "Human review",
-    "limits": "Limits",
-    "recommendations": "What to do next",
-    "collect": "What to collect",
-    "provenance": "Provenance",
-    "signoff": "Sign-off",
-    "appendix": "Appendix",
+SECTIONS: Mapping[str, Phrase] = {
+    "verdict": phrase("Verdict"),
+    "scope": phrase("What was audited, and what was not"),
+    "data": phrase("Data and its skew"),
+    "model": phrase("Model, method and gates"),
+    "performance": phrase("Performance"),
+    "disparities": phrase("Disparities between groups"),
+    "attention": phrase("Attention against regions"),
+    "cues": phrase("Cues that should not decide"),
+    "examples": phrase("Examples"),
+    "review": phrase("Human review"),
+    "limits": phrase("Limits"),
+    "recommendations": phrase("What to do next"),
+    "collect": phrase("What to collect"),
+    "provenance": phrase("Provenance"),
+    "signoff": phrase("Sign-off"),
+    "appendix": phrase("Appendix"),
 }
 """Every section's title by its name, in the order in which a report has them by default."""
 
@@ -38,8 +39,9 @@ class ReportOptions:
     cases, 0 to 60; `images` says whether examples show pictures. `blur` names regions that are
     made unrecognisable in every picture: annotated ones, "subject" for all of the subject, or what
     the run calls the rest. `assets` is the name of a ZIP archive that the report refers its reader
-    to for the pictures of further flagged cases; null where there is none. Raises `AuditorError`
-    for anything else.
+    to for the pictures of further flagged cases; null where there is none. `language` is
+    that of every fixed sentence; names and notes stay as they are. Raises `AuditorError` for
+    anything else.
     """
 
     sections: tuple[str, ...] = tuple(SECTIONS)
@@ -47,8 +49,13 @@ class ReportOptions:
     images: bool = True
     blur: tuple[str, ...] = ()
     assets: str | None = None
+    language: Language = "en"
 
     def __post_init__(self) -> None:
+        if self.language not in LANGUAGES:
+            raise AuditorError(
+                f"a report cannot be written in {self.language!r}; choose {', '.join(LANGUAGES)}."
+            )
         for name in self.sections:
             if name not in SECTIONS:
                 raise AuditorError(

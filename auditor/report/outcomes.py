@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from auditor.language import Phrase, Series, phrase, sentences
 from auditor.report.blocks import Block, chart, column, findings, heading, plain, table, text
-from auditor.report.source import UNANNOTATED, Source
+from auditor.report.options import SECTIONS
+from auditor.report.source import Source, group_name, in_words
 from auditor.types import PADDING, SUBJECT
 
 GROUP_COLUMNS = (
-    column("group", "Group"),
-    column("n", "Cases", "count"),
-    column("judged", "Judged", "count"),
-    column("correct", "Right", "count"),
-    column("accuracy", "Accuracy", "share"),
-    column("low", "95 % interval", "share", to="high"),
-    column("precision", "Precision"),
-    column("reason", "Why not"),
+    column("group", phrase("Group")),
+    column("n", phrase("Cases"), "count"),
+    column("judged", phrase("Judged"), "count"),
+    column("correct", phrase("Right"), "count"),
+    column("accuracy", phrase("Accuracy"), "share"),
+    column("low", phrase("95 % interval"), "share", to="high"),
+    column("precision", phrase("Precision")),
+    column("reason", phrase("Why not")),
 )
-"""Of tables of groups; the rows are those of `Source.groups`."""
+"""Of tables of groups; the rows are those of `Source.groups`, in words."""
 
-_OUTCOMES = ("fail", "pass", "insufficient evidence")
+_OUTCOMES: Mapping[str, Phrase] = {
+    "fail": phrase("fail"),
+    "pass": phrase("pass"),
+    "insufficient-evidence": phrase("insufficient evidence"),
+}
+"""What a reader is told for the state of a comparison, in the order of their rows."""
 _LEAST_ROWS = 12
 
 
@@ -32,76 +39,86 @@ def performance(source: Source) -> list[Block]:
     blocks: list[Block] = [findings("overall", overall)]
     accuracy = next((found for found in overall if found["kind"] == "accuracy"), None)
     if accuracy is None:
-        blocks.append(text("No case has a prediction, so there is no accuracy.", "warning"))
+        blocks.append(text(phrase("No case has a prediction, so there is no accuracy."), "warning"))
     for name, rows in [("label", source.labels), *source.groups.items()]:
-        by = "label" if name == "label" else f"label and {name}"
         blocks.append(
             chart(
                 f"groups.{name}",
                 "forest",
-                f"Accuracy by {by}",
-                f"Each line is a group by {by}, the lowest accuracy first: a mark at its accuracy, "
-                "a bar for its 95 % interval. The dashed line is the accuracy of all cases."
-                + (" Groups that nobody annotated are shown too." if name != "label" else ""),
+                accuracy_by(name),
+                _forest(name),
                 [{**row, "overall": accuracy and accuracy["value"]} for row in rows],
             )
         )
         blocks.append(
             table(
                 f"groups.{name}.table",
-                f"Accuracy by {by}",
+                accuracy_by(name),
                 _used(GROUP_COLUMNS, rows),
-                rows,
+                [in_words(row) for row in rows],
                 most=_LEAST_ROWS if len(rows) > 2 * _LEAST_ROWS else len(rows),
-                note="Lowest accuracy first; the appendix has more groups."
+                note=phrase("Lowest accuracy first; the appendix has more groups.")
                 if len(rows) > 2 * _LEAST_ROWS
                 else None,
             )
         )
     if not source.groups:
-        blocks.append(text("No attribute that tells groups is annotated."))
+        blocks.append(text(phrase("No attribute that tells groups is annotated.")))
     return blocks
+
+
+def accuracy_by(name: str) -> Phrase:
+    """The title of a table of groups: of label × that attribute, or of the "label" alone."""
+    if name == "label":
+        return phrase("Accuracy by label")
+    return phrase("Accuracy by label and {attribute}", attribute=name)
 
 
 def disparities(source: Source) -> list[Block]:
     """Each comparison of groups: fail, pass, or too little evidence to say which."""
     found = source.findings("disparity")
     if not found:
-        return [text("No attribute that tells groups is annotated, so no group was compared.")]
+        return [
+            text(phrase("No attribute that tells groups is annotated, so no group was compared."))
+        ]
     limits = source.info["thresholds"]
     compared = [row for one in found for row in _compared(one, limits)]
     blocks: list[Block] = [
         text(
-            "Groups of one label are held against the others of that label. Fail: recognised less "
-            f"often, with q of at most {limits['alpha']:g} over all comparisons. Pass: not so, and "
-            "the whole interval of the difference excludes a rate under "
-            f"{limits['four_fifths']:.0%} of the others'. Insufficient evidence: neither, so that "
-            "a sample too small is not taken for equal treatment.",
+            phrase(
+                "Groups of one label are held against the others of that label. Fail: recognised "
+                "less often, with q of at most {alpha:g} over all comparisons. Pass: not so, and "
+                "the whole interval of the difference excludes a rate under {four_fifths:.0%} of "
+                "the others'. Insufficient evidence: neither, so that a sample too small is not "
+                "taken for equal treatment.",
+                alpha=limits["alpha"],
+                four_fifths=limits["four_fifths"],
+            ),
             "note",
         ),
         findings("disparities", found),
         table(
             "comparisons",
-            "Comparisons within a label",
+            phrase("Comparisons within a label"),
             [
-                column("group", "Group"),
-                column("outcome", "Outcome"),
-                column("right", "Right", "count"),
-                column("judged", "Of", "count"),
-                column("rate", "Recognised", "share"),
-                column("difference", "Points to the others", "points"),
-                column("difference_low", "95 % interval", "points", to="difference_high"),
-                column("q", "q", "p"),
-                column("ratio", "Impact ratio", "number"),
-                column("screen", "Four-fifths screen"),
-                column("reason", "Why not"),
+                column("group", phrase("Group")),
+                column("outcome", phrase("Outcome")),
+                column("right", phrase("Right"), "count"),
+                column("judged", phrase("Of"), "count"),
+                column("rate", phrase("Recognised"), "share"),
+                column("difference", phrase("Points to the others"), "points"),
+                column("difference_low", phrase("95 % interval"), "points", to="difference_high"),
+                column("q", phrase("q"), "p"),
+                column("ratio", phrase("Impact ratio"), "number"),
+                column("screen", phrase("Four-fifths screen")),
+                column("reason", phrase("Why not")),
             ],
-            sorted(compared, key=lambda row: _OUTCOMES.index(row["outcome"])),
+            sorted(compared, key=lambda row: list(_OUTCOMES).index(row["state"])),
         ),
     ]
     screens = source.findings("impact_ratio", "intersection")
     if screens:
-        blocks.append(heading("Four-fifths screen and intersections"))
+        blocks.append(heading(phrase("Four-fifths screen and intersections")))
         blocks.append(findings("screens", screens))
     return blocks
 
@@ -115,51 +132,67 @@ def attention(source: Source) -> list[Block]:
     if void:
         blocks.append(
             text(
-                "A gate on the maps was not passed, or could not decide, so what follows about "
-                "maps is weak or no evidence:",
+                phrase(
+                    "A gate on the maps was not passed, or could not decide, so what follows about "
+                    "maps is weak or no evidence:"
+                ),
                 "warning",
             )
         )
         blocks.append(findings("gates", void))
     else:
-        blocks.append(text("The maps passed their gates (see Model, method and gates).", "note"))
+        passed = phrase("The maps passed their gates (see {section}).", section=SECTIONS["model"])
+        blocks.append(text(passed, "note"))
     if shares:
         blocks.append(
             chart(
                 "mass",
                 "shares",
-                "Mass of the predicted class's map by region, against area",
-                "For each region a bar for errors and one for correct cases: the mean share of "
-                "the map's positive evidence that lies in it. The upright mark is the region's "
-                "mean share of the area, which is what chance would give.",
+                phrase("Mass of the predicted class's map by region, against area"),
+                phrase(
+                    "For each region a bar for errors and one for correct cases: the mean share of "
+                    "the map's positive evidence that lies in it. The upright mark is the region's "
+                    "mean share of the area, which is what chance would give."
+                ),
                 shares,
             )
         )
         blocks.append(
             table(
                 "mass.table",
-                "Mean mass and area by region",
+                phrase("Mean mass and area by region"),
                 [
-                    column("region", "Region"),
-                    column("errors", "Errors: mass", "share"),
-                    column("errors_area", "chance (area)", "share"),
-                    column("errors_n", "n", "count"),
-                    column("correct", "Correct: mass", "share"),
-                    column("correct_area", "chance (area)", "share"),
-                    column("correct_n", "n", "count"),
+                    column("region", phrase("Region")),
+                    column("errors", phrase("Errors: mass"), "share"),
+                    column("errors_area", phrase("chance (area)"), "share"),
+                    column("errors_n", phrase("n"), "count"),
+                    column("correct", phrase("Correct: mass"), "share"),
+                    column("correct_area", phrase("chance (area)"), "share"),
+                    column("correct_n", phrase("n"), "count"),
                 ],
                 shares,
-                note="Cases in which the region could not be measured are in neither n. The "
-                "appendix has intervals (findings of the kind mass).",
+                note=phrase(
+                    "Cases in which the region could not be measured are in neither n. The "
+                    "appendix has intervals (findings of the kind mass)."
+                ),
             )
         )
     else:
-        blocks.append(text("In no case could a map be measured against a region.", "warning"))
+        blocks.append(
+            text(phrase("In no case could a map be measured against a region."), "warning")
+        )
     told = source.findings("attention", "attention_cue", "mass_difference")
     if told:
         blocks.append(findings("told", told))
-    blocks.append(text("A map is not a cause: it says where evidence lies, not what would happen "
-                       "without it.", "note"))  # fmt: skip
+    blocks.append(
+        text(
+            phrase(
+                "A map is not a cause: it says where evidence lies, not what would happen without "
+                "it."
+            ),
+            "note",
+        )
+    )
     return blocks
 
 
@@ -167,18 +200,22 @@ def cues(source: Source) -> list[Block]:
     """What changing the cues' pixels showed, of cases and on average."""
     told = source.findings("effect", "spurious_error", "wrong_reason")
     if not told:
-        reason = (
-            "No pixels were changed"
+        untold = (
+            phrase("No pixels were changed, so whether a cue decides was not shown.")
             if not source.info["counts"].get("tested")
-            else "The interventions support no statement"
+            else phrase(
+                "The interventions support no statement, so whether a cue decides was not shown."
+            )
         )
-        return [text(f"{reason}, so whether a cue decides was not shown.", "warning")]
+        return [text(untold, "warning")]
     blocks: list[Block] = [
         text(
-            "Confirmed: without the cue the decision is another. Probable: the cue takes at least "
-            "half the margin. Queue: the map lies on a cue and no intervention settled it; a "
-            "person has to look, and it is not counted. Unsupported: tested, and neither. "
-            "Untestable: the test could not be made.",
+            phrase(
+                "Confirmed: without the cue the decision is another. Probable: the cue takes at "
+                "least half the margin. Queue: the map lies on a cue and no intervention settled "
+                "it; a person has to look, and it is not counted. Unsupported: tested, and "
+                "neither. Untestable: the test could not be made."
+            ),
             "note",
         ),
         findings("told", told),
@@ -188,15 +225,15 @@ def cues(source: Source) -> list[Block]:
         blocks.append(
             table(
                 "evidence",
-                "Tested cases by what the evidence amounts to",
+                phrase("Tested cases by what the evidence amounts to"),
                 [
-                    column("cases", "Cases"),
-                    column("cue", "Cue set"),
-                    column("confirmed", "Confirmed", "count"),
-                    column("probable", "Probable", "count"),
-                    column("attention", "Queue", "count"),
-                    column("unsupported", "Unsupported", "count"),
-                    column("untestable", "Untestable", "count"),
+                    column("cases", phrase("Cases")),
+                    column("cue", phrase("Cue set")),
+                    column("confirmed", phrase("Confirmed"), "count"),
+                    column("probable", phrase("Probable"), "count"),
+                    column("attention", phrase("Queue"), "count"),
+                    column("unsupported", phrase("Unsupported"), "count"),
+                    column("untestable", phrase("Untestable"), "count"),
                 ],
                 rows,
             )
@@ -204,12 +241,30 @@ def cues(source: Source) -> list[Block]:
     return blocks
 
 
+def _forest(name: str) -> Series:
+    """What a chart of groups shows; `name` as for `accuracy_by`."""
+    dashed = phrase("The dashed line is the accuracy of all cases.")
+    if name == "label":
+        lines = phrase(
+            "Each line is a group by label, the lowest accuracy first: a mark at its accuracy, a "
+            "bar for its 95 % interval."
+        )
+        return sentences(lines, dashed)
+    lines = phrase(
+        "Each line is a group by label and {attribute}, the lowest accuracy first: a mark at its "
+        "accuracy, a bar for its 95 % interval.",
+        attribute=name,
+    )
+    return sentences(lines, dashed, phrase("Groups that nobody annotated are shown too."))
+
+
 def _compared(finding: Mapping[str, Any], limits: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of a `disparity`, each with its outcome and a name of its group."""
     rows = []
     for row in finding["table"] or []:
-        named = {**row, "group": f"{row['label']} · {row['value'] or UNANNOTATED}"}
-        rows.append({**named, "outcome": outcome(row, limits["alpha"], limits["four_fifths"])})
+        state = outcome(row, limits["alpha"], limits["four_fifths"]).replace(" ", "-")
+        group = group_name(row["label"], row["value"])
+        rows.append({**in_words(row), "group": group, "state": state, "outcome": _OUTCOMES[state]})
     return rows
 
 
@@ -257,14 +312,14 @@ def _evidence(source: Source) -> list[dict[str, Any]]:
     cases = source.run.read_cases(["correct", "cue", "evidence", "passes"])
     tested = cases[cases["evidence"].notna() & cases["passes"].notna()]
     rows: list[dict[str, Any]] = []
-    for told, right in (("errors", False), ("correct", True)):
+    for told, right in ((phrase("errors"), False), (phrase("correct"), True)):
         own = tested[tested["correct"].eq(right).fillna(False).to_numpy(dtype=bool)]
         for cue, group in own.groupby("cue", dropna=False, observed=True):
             counts = group["evidence"].value_counts()
             rows.append(
                 {
                     "cases": told,
-                    "cue": plain(cue) or "none singled out",
+                    "cue": plain(cue) or phrase("none singled out"),
                     **{str(name): int(n) for name, n in counts.items()},
                 }
             )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from auditor.changes import Stocked
+from auditor.language import Words
 from auditor.types import SUBJECT, Mask
 
 LONGEST = 320
@@ -101,8 +102,8 @@ def data_uri(picture: Image.Image) -> str:
         picture = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)))
 
 
-def picture(name: str, caption: str, alt: str, image: Image.Image) -> dict[str, Any]:
-    """A picture of an example, JSON-ready: `name`, `caption`, `alt`, `src`, `width`, `height`."""
+def picture(name: str, caption: Words, alt: Words, image: Image.Image) -> dict[str, Any]:
+    """A picture of an example: `name`, `caption`, `alt`, `src`, `width`, `height`."""
     return {
         "name": name,
         "caption": caption,

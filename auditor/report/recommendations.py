@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from auditor.language import Phrase, counted, phrase, told
 from auditor.report.blocks import Block, text
 from auditor.report.outcomes import outcome
 from auditor.report.review import settled
 from auditor.report.scope import COLLECTED
-from auditor.report.source import UNANNOTATED, Source
-from auditor.report.wording import counted, listed
+from auditor.report.source import Source, group_name
+from auditor.report.wording import listed
 from auditor.reviews import FLAGGED, QUEUED
 
 MOST_CELLS = 8
@@ -25,8 +26,8 @@ class Advice(NamedTuple):
     number: int
     """The finding's place in findings.json, from 0."""
     severity: str
-    do: str
-    settled_by: str
+    do: Phrase
+    settled_by: Phrase
 
 
 Found = tuple[int, Mapping[str, Any]]
@@ -39,16 +40,20 @@ def recommendations(source: Source) -> list[Block]:
     if not made:
         return [
             text(
-                "No rule of docs/report.md found anything to do next. What nobody annotated or "
-                "named was not looked at, and may be the next thing to look at."
+                phrase(
+                    "No rule of docs/report.md found anything to do next. What nobody annotated "
+                    "or named was not looked at, and may be the next thing to look at."
+                )
             )
         ]
     found = source.run.findings
     return [
         text(
-            "Each follows from a finding by a fixed rule (docs/report.md lists them), and has its "
-            "severity. They say what would settle what the audit left open, and nothing of the "
-            "effort.",
+            phrase(
+                "Each follows from a finding by a fixed rule (docs/report.md lists them), and has "
+                "its severity. They say what would settle what the audit left open, and nothing "
+                "of the effort."
+            ),
             "note",
         ),
         {
@@ -62,7 +67,7 @@ def recommendations(source: Source) -> list[Block]:
                     "settled_by": advice.settled_by,
                     "finding": advice.number + 1,
                     "finding_kind": found[advice.number]["kind"],
-                    "finding_text": found[advice.number]["text"],
+                    "finding_text": told(found[advice.number]),
                 }
                 for name, advice in made
             ],
@@ -87,9 +92,11 @@ def _check_setup(source: Source) -> Iterator[Advice]:
         yield Advice(
             number,
             found["severity"],
-            "Check the order of model.classes, the preprocessing, the checkpoint and the labels, "
-            "and audit again, before reading anything else.",
-            f"An audit whose {found['kind']} carries no warning.",
+            phrase(
+                "Check the order of model.classes, the preprocessing, the checkpoint and the "
+                "labels, and audit again, before reading anything else."
+            ),
+            phrase("An audit whose {kind} carries no warning.", kind=found["kind"]),
         )
 
 
@@ -99,29 +106,55 @@ def _other_maps(source: Source) -> Iterator[Advice]:
         yield Advice(
             number,
             found["severity"],
-            "Name another model.layer or audit.method and audit again; until then read nothing "
-            "from the maps.",
-            f"An audit whose {found['kind']} is passed.",
+            phrase(
+                "Name another model.layer or audit.method and audit again; until then read "
+                "nothing from the maps."
+            ),
+            phrase("An audit whose {kind} is passed.", kind=found["kind"]),
         )
 
 
 def _repair(source: Source) -> Iterator[Advice]:
-    remedies = {
-        "unreadable": "Repair or remove the images that cannot be read",
-        "mask_mismatch": "Export the masks that do not fit at the size of their images",
-        "nonfinite_logits": "Find out why the model gives no finite output",
-        "no_regions": "Annotate subject or cues",
-    }
     for number, found in _found(source, "not_judged"):
-        status = next((s for s in remedies if f"{s!r}" in (found["query"] or "")), None)
+        status = next((s for s in _REMEDIED if f"{s!r}" in (found["query"] or "")), None)
         n = source.info["counts"]["excluded"].get(status, 0)
         if status is not None and n:
             yield Advice(
                 number,
                 found["severity"],
-                f"{remedies[status]}, in {counted(n, 'case')} (status {status!r}).",
-                f"No case with the status {status!r}.",
+                _remedy(status, n),
+                phrase("No case with the status {status!r}.", status=status),
             )
+
+
+_REMEDIED = ("unreadable", "mask_mismatch", "nonfinite_logits", "no_regions")
+
+
+def _remedy(status: str, n: int) -> Phrase:
+    """What to do about so many cases of one of the statuses that can be remedied."""
+    cases = counted(n, "case")
+    if status == "unreadable":
+        return phrase(
+            "Repair or remove the images that cannot be read, in {cases} (status {status!r}).",
+            cases=cases,
+            status=status,
+        )
+    if status == "mask_mismatch":
+        return phrase(
+            "Export the masks that do not fit at the size of their images, in {cases} "
+            "(status {status!r}).",
+            cases=cases,
+            status=status,
+        )
+    if status == "nonfinite_logits":
+        return phrase(
+            "Find out why the model gives no finite output, in {cases} (status {status!r}).",
+            cases=cases,
+            status=status,
+        )
+    return phrase(
+        "Annotate subject or cues, in {cases} (status {status!r}).", cases=cases, status=status
+    )
 
 
 def _annotate(source: Source) -> Iterator[Advice]:
@@ -131,9 +164,16 @@ def _annotate(source: Source) -> Iterator[Advice]:
             yield Advice(
                 number,
                 found["severity"],
-                f"Annotate {region!r} in the {counted(n, 'case')} that lack it, or confirm that "
-                "they do not show it.",
-                f"{region!r} measured in at least half of the cases that show it.",
+                phrase(
+                    "Annotate {region!r} in the {cases} that lack it, or confirm that they do not "
+                    "show it.",
+                    region=region,
+                    cases=counted(n, "case"),
+                ),
+                phrase(
+                    "{region!r} measured in at least half of the cases that show it.",
+                    region=region,
+                ),
             )
 
 
@@ -144,9 +184,13 @@ def _enlarge(source: Source) -> Iterator[Advice]:
             yield Advice(
                 number,
                 "notice" if found["severity"] == "info" else found["severity"],
-                f"Audit with a larger input or a finer model.layer: {region!r} is smaller than a "
-                f"cell of the map in {counted(n, 'case')}.",
-                f"{region!r} of at least a cell of the map in most cases.",
+                phrase(
+                    "Audit with a larger input or a finer model.layer: {region!r} is smaller than "
+                    "a cell of the map in {cases}.",
+                    region=region,
+                    cases=counted(n, "case"),
+                ),
+                phrase("{region!r} of at least a cell of the map in most cases.", region=region),
             )
 
 
@@ -165,25 +209,36 @@ def _tie_cues(source: Source) -> Iterator[Advice]:
         yield Advice(
             number,
             found["severity"],
-            "Tie the cue (evidence.donors) to an attribute that it shows, or annotate one, and "
-            "audit again.",
-            "A tie of cue and attribute that the cue's look tells better than chance.",
+            phrase(
+                "Tie the cue (evidence.donors) to an attribute that it shows, or annotate one, "
+                "and audit again."
+            ),
+            phrase("A tie of cue and attribute that the cue's look tells better than chance."),
         )
 
 
 def _use_donors(source: Source) -> Iterator[Advice]:
+    weak = {
+        "B": (
+            "info",
+            phrase(
+                "Repeat with donors: pixels were changed by fills alone (grade B). Annotate an "
+                "attribute that each cue shows and let evidence.cases test suspects."
+            ),
+        ),
+        "C": (
+            "notice",
+            phrase(
+                "Repeat with donors: pixels were changed not at all (grade C). Annotate an "
+                "attribute that each cue shows and let evidence.cases test suspects."
+            ),
+        ),
+    }
     grade = source.info["verdict"]["grade"]
-    done = {"B": "by fills alone", "C": "not at all"}
-    severity = {"B": "info", "C": "notice"}
     for number, _ in _found(source, "verdict"):
-        if grade in done:
-            yield Advice(
-                number,
-                severity[grade],
-                f"Repeat with donors: pixels were changed {done[grade]} (grade {grade}). Annotate "
-                "an attribute that each cue shows and let evidence.cases test suspects.",
-                "A verdict of grade A.",
-            )
+        if grade in weak:
+            severity, do = weak[grade]
+            yield Advice(number, severity, do, phrase("A verdict of grade A."))
 
 
 def _more_evidence(source: Source) -> Iterator[Advice]:
@@ -194,9 +249,11 @@ def _more_evidence(source: Source) -> Iterator[Advice]:
             yield Advice(
                 number,
                 found["severity"],
-                f"Audit more cases, errors above all: {counted(found['n'] or 0, 'case')} could be "
-                "tested.",
-                "A verdict of another level than 0.",
+                phrase(
+                    "Audit more cases, errors above all: {cases} could be tested.",
+                    cases=counted(found["n"] or 0, "case"),
+                ),
+                phrase("A verdict of another level than 0."),
             )
 
 
@@ -205,10 +262,15 @@ def _break_tie(source: Source) -> Iterator[Advice]:
         yield Advice(
             number,
             found["severity"],
-            "Do not rely on the model where this cue varies. Train again on data in which label "
-            "and cue are independent (see What to collect), and audit again.",
-            f"An audit in which the average effect is not shown to exceed "
-            f"{found['threshold']:.2f} logits, and one of that size would have been detected.",
+            phrase(
+                "Do not rely on the model where this cue varies. Train again on data in which "
+                "label and cue are independent (see What to collect), and audit again."
+            ),
+            phrase(
+                "An audit in which the average effect is not shown to exceed {threshold:.2f} "
+                "logits, and one of that size would have been detected.",
+                threshold=found["threshold"],
+            ),
         )
 
 
@@ -217,16 +279,32 @@ def _collect(source: Source) -> Iterator[Advice]:
         wanted = [row for row in found["table"] or [] if row["collect"]]
         wanted.sort(key=lambda row: (-row["collect"], str(row["label"]), str(row["value"])))
         if wanted:
-            total = sum(row["collect"] for row in wanted)
-            cells = [f"{row['collect']:,} {row['label']} · {row['value']}" for row in wanted]
-            which = "training images" if found["kind"].startswith("training") else "images"
             yield Advice(
                 number,
                 found["severity"],
-                f"Collect {total:,} {which}: {listed(cells, MOST_CELLS)}.",
-                "An association whose 95 % interval lies below "
-                f"{source.info['thresholds']['association']:g}.",
+                _wanted(wanted, training=found["kind"].startswith("training")),
+                phrase(
+                    "An association whose 95 % interval lies below {limit:g}.",
+                    limit=source.info["thresholds"]["association"],
+                ),
             )
+
+
+def _wanted(rows: list[dict[str, Any]], training: bool) -> Phrase:
+    """Rows of a table of what to collect, in a sentence."""
+    total = sum(row["collect"] for row in rows)
+    cells = listed(
+        [
+            phrase(
+                "{n:,} {label} · {value}", n=row["collect"], label=row["label"], value=row["value"]
+            )
+            for row in rows
+        ],
+        MOST_CELLS,
+    )
+    if training:
+        return phrase("Collect {total:,} training images: {cells}.", total=total, cells=cells)
+    return phrase("Collect {total:,} images: {cells}.", total=total, cells=cells)
 
 
 def _worse_groups(source: Source) -> Iterator[Advice]:
@@ -234,9 +312,12 @@ def _worse_groups(source: Source) -> Iterator[Advice]:
         yield Advice(
             number,
             "warning" if found["severity"] == "warning" else "notice",
-            "Look at the errors of groups that are recognised less often, and collect images of "
-            f"them for training: {listed(groups, MOST_CELLS)}.",
-            "A comparison that does not fail on new images.",
+            phrase(
+                "Look at the errors of groups that are recognised less often, and collect images "
+                "of them for training: {groups}.",
+                groups=listed(groups, MOST_CELLS),
+            ),
+            phrase("A comparison that does not fail on new images."),
         )
 
 
@@ -245,18 +326,28 @@ def _larger_groups(source: Source) -> Iterator[Advice]:
         yield Advice(
             number,
             "info",
-            f"Audit more images of groups too small to compare: {listed(groups, MOST_CELLS)}.",
-            "An interval of the difference that excludes a rate under "
-            f"{source.info['thresholds']['four_fifths']:.0%} of the others'.",
+            phrase(
+                "Audit more images of groups too small to compare: {groups}.",
+                groups=listed(groups, MOST_CELLS),
+            ),
+            phrase(
+                "An interval of the difference that excludes a rate under {share:.0%} of the "
+                "others'.",
+                share=source.info["thresholds"]["four_fifths"],
+            ),
         )
 
 
-def _outcomes(source: Source, wanted: str) -> Iterator[tuple[int, Mapping[str, Any], list[str]]]:
+def _outcomes(source: Source, wanted: str) -> Iterator[tuple[int, Mapping[str, Any], list[Phrase]]]:
     """Findings with comparisons of that outcome, and their groups with n."""
     limits = source.info["thresholds"]
     for number, found in _found(source, "disparity"):
         groups = [
-            f"{row['label']} · {row['value'] or UNANNOTATED} ({row['judged']:,} judged)"
+            phrase(
+                "{group} ({n:,} judged)",
+                group=group_name(row["label"], row["value"]),
+                n=row["judged"],
+            )
             for row in found["table"] or []
             if outcome(row, limits["alpha"], limits["four_fifths"]) == wanted
         ]
@@ -267,20 +358,28 @@ def _outcomes(source: Source, wanted: str) -> Iterator[tuple[int, Mapping[str, A
 def _review(source: Source) -> Iterator[Advice]:
     cases = source.run.read_cases(["id", "flag", "evidence"])
     waiting = cases[cases["flag"].notna() & ~cases["id"].isin(settled(source.reviews))]
-    for kind, flag, evidence, told in (
-        ("spurious_error", "spurious_error", FLAGGED, "flagged errors"),
-        ("wrong_reason", "wrong_reason", FLAGGED, "flagged correct cases"),
-        ("attention", "spurious_error", QUEUED, "errors queued by their maps"),
+    for kind, flag, evidence in (
+        ("spurious_error", "spurious_error", FLAGGED),
+        ("wrong_reason", "wrong_reason", FLAGGED),
+        ("attention", "spurious_error", QUEUED),
     ):
-        own = waiting[(waiting["flag"] == flag) & waiting["evidence"].isin(list(evidence))]
+        n = int(((waiting["flag"] == flag) & waiting["evidence"].isin(list(evidence))).sum())
         for number, found in _found(source, kind):
-            if len(own):
+            if n:
                 yield Advice(
                     number,
                     found["severity"],
-                    f"Review the {len(own):,} {told} that no reviewer has settled.",
-                    "A verdict on each, other than unclear, on which its reviewers agree.",
+                    _to_review(kind, n),
+                    phrase("A verdict on each, other than unclear, on which its reviewers agree."),
                 )
+
+
+def _to_review(kind: str, n: int) -> Phrase:
+    if kind == "spurious_error":
+        return phrase("Review the {n:,} flagged errors that no reviewer has settled.", n=n)
+    if kind == "wrong_reason":
+        return phrase("Review the {n:,} flagged correct cases that no reviewer has settled.", n=n)
+    return phrase("Review the {n:,} errors queued by their maps that no reviewer has settled.", n=n)
 
 
 RULES: Mapping[str, Callable[[Source], Iterator[Advice]]] = {

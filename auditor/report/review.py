@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from auditor.language import Phrase, Words, counted, phrase
 from auditor.report.blocks import Block, column, fact, facts, table, text
 from auditor.report.source import Source
-from auditor.report.wording import counted
-from auditor.reviews import FLAGGED, QUEUED, VERDICTS, coverage, flag_agreement
+from auditor.reviews import FLAGGED, QUEUED, coverage, flag_agreement
 
 COLUMNS = ("case", "reviewer", "verdict", "tags", "note", "time")
 """Of the frame of reviews: one row a reviewer's current verdict on a case."""
+
+_VERDICTS: Mapping[str, Phrase] = {
+    "spurious_cue": phrase("Spurious cue"),
+    "other_cause": phrase("Other cause"),
+    "label_wrong": phrase("Label wrong"),
+    "mask_wrong": phrase("Mask wrong"),
+    "unclear": phrase("Unclear"),
+}
+"""What a reader is told for each of `auditor.reviews.VERDICTS`."""
+
+_TITLES: Mapping[str, Phrase] = {
+    "case": phrase("Case"),
+    "reviewer": phrase("Reviewer"),
+    "verdict": phrase("Verdict"),
+    "tags": phrase("Tags"),
+    "note": phrase("Note"),
+    "time": phrase("Time"),
+}
+"""Of `COLUMNS`."""
 
 
 def review(source: Source) -> list[Block]:
@@ -20,8 +40,10 @@ def review(source: Source) -> list[Block]:
     if source.reviews is None:
         return [
             text(
-                "No reviews were given to this report. Flags are what the audit computed; no "
-                "person's judgement stands behind them here."
+                phrase(
+                    "No reviews were given to this report. Flags are what the audit computed; no "
+                    "person's judgement stands behind them here."
+                )
             )
         ]
     cases = source.run.read_cases(["id", "flag", "evidence"])
@@ -32,46 +54,56 @@ def review(source: Source) -> list[Block]:
     agreement = flag_agreement(judged, cases)
     share = flagged.reviewed / flagged.flagged if flagged.flagged else None
     interval = None if agreement.precision is None else [agreement.low, agreement.high]
-    none_flagged = "no flagged case has a verdict that settles it"
+    none_flagged = phrase("no flagged case has a verdict that settles it")
     blocks: list[Block] = [
         facts(
             "coverage",
-            "Coverage",
+            phrase("Coverage"),
             [
-                fact("flagged", "Flagged cases (confirmed, probable)", flagged.flagged, "count"),
-                fact("reviewed_flagged", "of them reviewed", flagged.reviewed, "count"),
-                fact("coverage", "Coverage", share, "share", "no case is flagged"),
-                fact("queued", "Queue for a person (attention)", queued.flagged, "count"),
-                fact("reviewed_queued", "of it reviewed", queued.reviewed, "count"),
+                fact(
+                    "flagged",
+                    phrase("Flagged cases (confirmed, probable)"),
+                    flagged.flagged,
+                    "count",
+                ),
+                fact("reviewed_flagged", phrase("of them reviewed"), flagged.reviewed, "count"),
+                fact("coverage", phrase("Coverage"), share, "share", phrase("no case is flagged")),
+                fact("queued", phrase("Queue for a person (attention)"), queued.flagged, "count"),
+                fact("reviewed_queued", phrase("of it reviewed"), queued.reviewed, "count"),
                 fact(
                     "unresolved",
-                    "Reviewed and unresolved",
+                    phrase("Reviewed and unresolved"),
                     flagged.unresolved + queued.unresolved,
                     "count",
                 ),
-                fact("reviewed", "Cases reviewed", judged["case"].nunique(), "count"),
-                fact("reviewers", "Reviewers", judged["reviewer"].nunique(), "count"),
+                fact("reviewed", phrase("Cases reviewed"), judged["case"].nunique(), "count"),
+                fact("reviewers", phrase("Reviewers"), judged["reviewer"].nunique(), "count"),
                 fact(
                     "latest",
-                    "Latest verdict given",
+                    phrase("Latest verdict given"),
                     _latest(judged),
-                    reason="no case of this run was reviewed",
+                    reason=phrase("no case of this run was reviewed"),
                 ),
                 fact(
                     "precision",
-                    "Flags that reviewers call a spurious cue",
+                    phrase("Flags that reviewers call a spurious cue"),
                     agreement.precision,
                     "share",
                     none_flagged,
                 ),
-                fact("interval", "95 % interval", interval, "share", none_flagged),
+                fact("interval", phrase("95 % interval"), interval, "share", none_flagged),
             ],
         )
     ]
     strangers = len(given) - len(reviews)
     if strangers:
         blocks.append(
-            text(f"{counted(strangers, 'verdict')} on cases that this run does not hold, left out.")
+            text(
+                phrase(
+                    "{verdicts} on cases that this run does not hold, left out.",
+                    verdicts=counted(strangers, "verdict"),
+                )
+            )
         )
     if reviews.empty:
         return blocks
@@ -80,7 +112,7 @@ def review(source: Source) -> list[Block]:
     inside = judged["case"].isin(set(waiting))
     rows = [
         {
-            "verdict": VERDICTS.get(str(name), str(name)),
+            "verdict": _VERDICTS.get(str(name), str(name)),
             "verdicts": len(group),
             "flagged": int(inside[group.index].sum()),
         }
@@ -89,14 +121,14 @@ def review(source: Source) -> list[Block]:
     blocks.append(
         table(
             "verdicts",
-            "Verdicts",
+            phrase("Verdicts"),
             [
-                column("verdict", "Verdict"),
-                column("verdicts", "Given", "count"),
-                column("flagged", "On flagged or queued cases", "count"),
+                column("verdict", phrase("Verdict")),
+                column("verdicts", phrase("Given"), "count"),
+                column("flagged", phrase("On flagged or queued cases"), "count"),
             ],
             rows,
-            note="A verdict of each reviewer on each case, the current one.",
+            note=phrase("A verdict of each reviewer on each case, the current one."),
         )
     )
     unresolved = _unresolved(judged, waiting)
@@ -104,8 +136,8 @@ def review(source: Source) -> list[Block]:
         blocks.append(
             table(
                 "unresolved",
-                "Unresolved",
-                [column("case", "Case"), column("why", "Why")],
+                phrase("Unresolved"),
+                [column("case", phrase("Case")), column("why", phrase("Why"))],
                 unresolved,
                 most=40,
             )
@@ -113,25 +145,26 @@ def review(source: Source) -> list[Block]:
     blocks.append(
         table(
             "reviews",
-            "What reviewers wrote",
-            [column(name, name.capitalize()) for name in COLUMNS],
+            phrase("What reviewers wrote"),
+            [column(name, _TITLES[name]) for name in COLUMNS],
             [_row(row) for row in reviews.to_dict("records")],
         )
     )
     return blocks
 
 
-def _unresolved(judged: pd.DataFrame, waiting: pd.Series) -> list[dict[str, str]]:
+def _unresolved(judged: pd.DataFrame, waiting: pd.Series) -> list[dict[str, Words]]:
     """Cases with differing verdicts or an unclear one, then flagged and queued ones without any."""
-    rows = []
+    rows: list[dict[str, Words]] = []
     for case, verdicts in judged.groupby("case", sort=False, observed=True)["verdict"]:
         if verdicts.nunique() > 1:
-            rows.append({"case": str(case), "why": "reviewers differ"})
+            rows.append({"case": str(case), "why": phrase("reviewers differ")})
         elif "unclear" in set(verdicts):
-            rows.append({"case": str(case), "why": "unclear to its reviewer"})
+            rows.append({"case": str(case), "why": phrase("unclear to its reviewer")})
     seen = set(judged["case"])
-    left = [str(case) for case in waiting if case not in seen]
-    return [*rows, *({"case": case, "why": "nobody reviewed it"} for case in left)]
+    left = (str(case) for case in waiting if case not in seen)
+    rows += [{"case": case, "why": phrase("nobody reviewed it")} for case in left]
+    return rows
 
 
 def settled(reviews: pd.DataFrame | None) -> set[str]:
@@ -144,7 +177,7 @@ def settled(reviews: pd.DataFrame | None) -> set[str]:
 
 
 def of_case(reviews: pd.DataFrame | None, case: str) -> list[dict[str, Any]]:
-    """The reviews of one case, JSON-ready."""
+    """The reviews of one case, JSON-ready but for the verdict, a text."""
     if reviews is None:
         return []
     return [_row(row) for row in reviews[reviews["case"] == case].to_dict("records")]
@@ -152,7 +185,7 @@ def of_case(reviews: pd.DataFrame | None, case: str) -> list[dict[str, Any]]:
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
     written = {name: _written(row[name]) for name in COLUMNS}
-    return {**written, "verdict": VERDICTS.get(str(row["verdict"]), written["verdict"])}
+    return {**written, "verdict": _VERDICTS.get(str(row["verdict"]), written["verdict"])}
 
 
 def _written(value: Any) -> str | None:

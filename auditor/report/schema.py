@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auditor.language import LANGUAGES
 from auditor.report.options import SECTIONS
 from auditor.report.wording import UNITS
 
@@ -39,9 +40,10 @@ def document_schema() -> Schema:
         **_record(
             {
                 "document_version": {"const": VERSION},
+                "language": {"enum": list(LANGUAGES)},
                 "title": _TEXT,
                 "identity": _many(_ref("fact")),
-                "left_out": {**_many({"enum": list(SECTIONS.values())}), "uniqueItems": True},
+                "left_out": {**_many(_TEXT), "uniqueItems": True},
                 "sections": {**_many(_ref("section")), "minItems": 1},
             }
         ),
@@ -49,7 +51,7 @@ def document_schema() -> Schema:
             "section": _record(
                 {
                     "name": {"enum": list(SECTIONS)},
-                    "title": {"enum": list(SECTIONS.values())},
+                    "title": _TEXT,
                     "blocks": _many({"oneOf": [_ref(f"block.{kind}") for kind in _BLOCKS]}),
                 }
             ),
@@ -120,6 +122,8 @@ _FINDING: Mapping[str, Schema] = {
     "n": _nullable(_COUNT),
     "threshold": _nullable(_NUMBER),
     "query": _nullable(_TEXT),
+    "attribute": _nullable(_TEXT),
+    "cue": _nullable(_TEXT),
 }
 
 _PICTURE: Mapping[str, Schema] = {

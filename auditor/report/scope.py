@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from auditor.language import Phrase, Series, Words, clauses, counted, phrase
 from auditor.report.blocks import (
     Block,
     bullets,
@@ -19,30 +20,37 @@ from auditor.report.blocks import (
     text,
 )
 from auditor.report.source import Source
-from auditor.report.wording import counted, listed
+from auditor.report.wording import listed
 
-_STATUSES = {
-    "unreadable": "the image is missing or cannot be decoded",
-    "mask_mismatch": "a mask cannot be read or does not fit the image",
-    "nonfinite_logits": "the model gave no finite output",
-    "no_regions": "neither the subject nor a cue is annotated",
-    "no_positive_evidence": "the map holds no positive evidence",
+_STATUSES: Mapping[str, Phrase] = {
+    "unreadable": phrase("the image is missing or cannot be decoded"),
+    "mask_mismatch": phrase("a mask cannot be read or does not fit the image"),
+    "nonfinite_logits": phrase("the model gave no finite output"),
+    "no_regions": phrase("neither the subject nor a cue is annotated"),
+    "no_positive_evidence": phrase("the map holds no positive evidence"),
 }
 """What spoils a case; `ok` is not among them."""
 
-GATES = {
-    "gate_chance": "Better than always saying the commonest label",
-    "gate_classes": "The order of the classes fits the labels",
-    "gate_randomisation": "Random weights destroy the maps",
-    "gate_maps": "Maps of different classes differ",
-    "gate_noise": "A little noise does not move the maps",
-    "layer": "The map follows what moves in the image",
+GATES: Mapping[str, Phrase] = {
+    "gate_chance": phrase("Better than always saying the commonest label"),
+    "gate_classes": phrase("The order of the classes fits the labels"),
+    "gate_randomisation": phrase("Random weights destroy the maps"),
+    "gate_maps": phrase("Maps of different classes differ"),
+    "gate_noise": phrase("A little noise does not move the maps"),
+    "layer": phrase("The map follows what moves in the image"),
 }
-_OUTCOMES = {"info": "passed", "notice": "not decided", "warning": "not passed"}
-COLLECTED = {
-    "collect": "Audited images, at constant class size",
-    "presence_collect": "Audited images, so that label and a cue's presence are independent",
-    "training_collect": "Training images, at constant class size",
+_OUTCOMES: Mapping[str, tuple[str, Phrase]] = {
+    "info": ("passed", phrase("passed")),
+    "notice": ("not-decided", phrase("not decided")),
+    "warning": ("not-passed", phrase("not passed")),
+}
+"""State of a gate, and what a reader is told, by the severity of its finding."""
+COLLECTED: Mapping[str, Phrase] = {
+    "collect": phrase("Audited images, at constant class size"),
+    "presence_collect": phrase(
+        "Audited images, so that label and a cue's presence are independent"
+    ),
+    "training_collect": phrase("Training images, at constant class size"),
 }
 
 
@@ -51,75 +59,45 @@ def scope(source: Source) -> list[Block]:
     info = source.info
     counts, sets = info["counts"], info["cue_sets"]
     cues = [str(cue) for cue in info["regions"]["cues"]]
-    tied = {name for cues_set in sets for name in cues_set["attributes"]}
     spoiled = [
-        {"status": status, "means": _STATUSES.get(status, "see docs/run-format.md"), "n": n}
+        {"status": status, "means": _STATUSES.get(status, phrase("see docs/run-format.md")), "n": n}
         for status, n in counts["excluded"].items()
     ]
     blocks = [
         facts(
             "audited",
-            "Audited",
+            phrase("Audited"),
             [
-                fact("cases", "Cases", counts["cases"], "count"),
-                fact("judged", "With a prediction", counts["judged"], "count"),
-                fact("with_regions", "With usable regions", counts["with_regions"], "count"),
-                fact("attributes", "Attributes, as annotated", list(info["attributes"])),
-                fact("cues", "Cues", cues),
-                fact("rest", "What no annotation covers", info["regions"]["rest"]),
-                fact("tested", "Cases whose pixels were changed", counts.get("tested", 0), "count"),
-                fact("passes", "Changed images classified", counts.get("passes", 0), "count"),
+                fact("cases", phrase("Cases"), counts["cases"], "count"),
+                fact("judged", phrase("With a prediction"), counts["judged"], "count"),
+                fact(
+                    "with_regions", phrase("With usable regions"), counts["with_regions"], "count"
+                ),
+                fact("attributes", phrase("Attributes, as annotated"), list(info["attributes"])),
+                fact("cues", phrase("Cues"), cues),
+                fact("rest", phrase("What no annotation covers"), info["regions"]["rest"]),
+                fact(
+                    "tested",
+                    phrase("Cases whose pixels were changed"),
+                    counts.get("tested", 0),
+                    "count",
+                ),
+                fact(
+                    "passes", phrase("Changed images classified"), counts.get("passes", 0), "count"
+                ),
             ],
         )
     ]
-    left = []
-    if not info["attributes"]:
-        left.append("No attribute is annotated, so no group was compared with another.")
-    if not cues:
-        left.append("No cue is named, so no reliance on a cue could be looked for.")
-    untied = [name for name in info["attributes"] if name not in tied]
-    if untied and sets:
-        left.append(
-            f"No cue was exchanged by {listed(untied)}: groups are compared, but whether a cue "
-            "that shows it decides was not tested."
-        )
-    if source.nameless:
-        left.append(
-            f"{listed(list(source.nameless))} names images rather than groups, so nothing is "
-            "broken down by it."
-        )
-    filled = [s["name"] for s in sets if not s["attributes"]]
-    if filled:
-        left.append(
-            f"{listed(filled)}: tied to no attribute, so tested by filling alone, which shows no "
-            "cue that works by its absence."
-        )
-    if not counts.get("tested"):
-        left.append("No pixels were changed: maps and counts are all the evidence there is.")
-    elif counts["tested"] < counts["cases"]:
-        left.append(
-            f"{counted(counts['cases'] - counts['tested'], 'case')} were not tested by changing "
-            "pixels."
-        )
-    without = counts["judged"] - counts["with_regions"]
-    if without:
-        left.append(
-            f"{counted(without, 'case')} have a prediction but no usable regions: they count "
-            "towards accuracy, and nothing is said of what decided them."
-        )
-    left.append(
-        "Attributes, cues and properties that are not annotated in the dataset were not looked at."
-    )
-    blocks.append(bullets("not_audited", "Not audited", left))
+    blocks.append(bullets("not_audited", phrase("Not audited"), _not_audited(source)))
     if spoiled:
         blocks.append(
             table(
                 "spoiled",
-                "Cases that could not be used in full",
+                phrase("Cases that could not be used in full"),
                 [
-                    column("status", "Status"),
-                    column("means", "Because"),
-                    column("n", "Cases", "count"),
+                    column("status", phrase("Status")),
+                    column("means", phrase("Because")),
+                    column("n", phrase("Cases"), "count"),
                 ],
                 spoiled,
             )
@@ -127,17 +105,19 @@ def scope(source: Source) -> list[Block]:
     blocks.append(
         table(
             "cue_sets",
-            "Cue sets: cues that were changed together, and by which attribute",
+            phrase("Cue sets: cues that were changed together, and by which attribute"),
             [
-                column("name", "Cue set"),
-                column("attributes", "Donors chosen by"),
-                column("how", "Tested by"),
+                column("name", phrase("Cue set")),
+                column("attributes", phrase("Donors chosen by")),
+                column("how", phrase("Tested by")),
             ],
             [
                 {
                     "name": cues_set["name"],
                     "attributes": list(cues_set["attributes"]),
-                    "how": "donors; fills where too few" if cues_set["attributes"] else "fills",
+                    "how": phrase("donors; fills where too few")
+                    if cues_set["attributes"]
+                    else phrase("fills"),
                 }
                 for cues_set in sets
             ],
@@ -146,13 +126,77 @@ def scope(source: Source) -> list[Block]:
     return blocks
 
 
+def _not_audited(source: Source) -> list[Words]:
+    """What was not looked at, and why."""
+    info = source.info
+    counts, sets = info["counts"], info["cue_sets"]
+    left: list[Words] = []
+    if not info["attributes"]:
+        left.append(phrase("No attribute is annotated, so no group was compared with another."))
+    if not info["regions"]["cues"]:
+        left.append(phrase("No cue is named, so no reliance on a cue could be looked for."))
+    tied = {name for cues_set in sets for name in cues_set["attributes"]}
+    untied = [name for name in info["attributes"] if name not in tied]
+    if untied and sets:
+        left.append(
+            phrase(
+                "No cue was exchanged by {attributes}: groups are compared, but whether a cue "
+                "that shows it decides was not tested.",
+                attributes=listed(untied),
+            )
+        )
+    if source.nameless:
+        left.append(
+            phrase(
+                "{attributes} names images rather than groups, so nothing is broken down by it.",
+                attributes=listed(source.nameless),
+            )
+        )
+    filled = [s["name"] for s in sets if not s["attributes"]]
+    if filled:
+        left.append(
+            phrase(
+                "{cues}: tied to no attribute, so tested by filling alone, which shows no cue "
+                "that works by its absence.",
+                cues=listed(filled),
+            )
+        )
+    if not counts.get("tested"):
+        left.append(
+            phrase("No pixels were changed: maps and counts are all the evidence there is.")
+        )
+    elif counts["tested"] < counts["cases"]:
+        left.append(
+            phrase(
+                "{cases} were not tested by changing pixels.",
+                cases=counted(counts["cases"] - counts["tested"], "case"),
+            )
+        )
+    without = counts["judged"] - counts["with_regions"]
+    if without:
+        left.append(
+            phrase(
+                "{cases} have a prediction but no usable regions: they count towards accuracy, "
+                "and nothing is said of what decided them.",
+                cases=counted(without, "case"),
+            )
+        )
+    left.append(
+        phrase(
+            "Attributes, cues and properties that are not annotated in the dataset were not "
+            "looked at."
+        )
+    )
+    return left
+
+
 def data(source: Source) -> list[Block]:
     """How many of what, and what goes with what before any model is asked."""
     blocks: list[Block] = [
         table(
             "labels",
-            "Cases by label",
-            [column("label", "Label"), column("n", "Cases", "count")],
+            phrase("Cases by label"),
+            [column("label", phrase("Label")), column("n", phrase("Cases"), "count")],
             [{"label": r["label"], "n": r["n"]} for r in _sized(source.labels)],
         )
     ]
@@ -163,20 +207,25 @@ def data(source: Source) -> list[Block]:
             chart(
                 f"counts.{name}",
                 "counts",
-                f"Cases by label and {name}",
-                f"A bar for each label and annotated value of {name}; its length is the number of "
-                "audited cases.",
+                phrase("Cases by label and {attribute}", attribute=name),
+                phrase(
+                    "A bar for each label and annotated value of {attribute}; its length is the "
+                    "number of audited cases.",
+                    attribute=name,
+                ),
                 cells,
             )
         )
     skew = source.findings("association", "presence_association", "training_association", "probe")
     if skew:
-        blocks.append(heading("What goes together"))
+        blocks.append(heading(phrase("What goes together")))
         blocks.append(
             text(
-                "Cramér's V is 0 where label and attribute are independent and 1 where one gives "
-                "the other away. A probe tells how well the label is told from a region's colours "
-                "alone. Both speak of the images, not of the model.",
+                phrase(
+                    "Cramér's V is 0 where label and attribute are independent and 1 where one "
+                    "gives the other away. A probe tells how well the label is told from a "
+                    "region's colours alone. Both speak of the images, not of the model."
+                ),
                 "note",
             )
         )
@@ -193,56 +242,59 @@ def model(source: Source) -> list[Block]:
     return [
         facts(
             "classifier",
-            "Classifier",
+            phrase("Classifier"),
             [
-                fact("architecture", "Architecture", described.get("architecture")),
-                fact("checkpoint", "Checkpoint", described.get("checkpoint")),
-                fact("classes", "Classes", list(described["classes"])),
+                fact("architecture", phrase("Architecture"), described.get("architecture")),
+                fact("checkpoint", phrase("Checkpoint"), described.get("checkpoint")),
+                fact("classes", phrase("Classes"), list(described["classes"])),
                 fact(
                     "threshold",
-                    "Decision threshold",
+                    phrase("Decision threshold"),
                     described.get("threshold"),
                     "plain",
-                    "none was given: the largest logit decides",
+                    phrase("none was given: the largest logit decides"),
                 ),
-                fact("preprocess", "Preprocessing", _said(described.get("preprocess"))),
+                fact("preprocess", phrase("Preprocessing"), _said(described.get("preprocess"))),
             ],
         ),
         facts(
             "maps",
-            "Maps",
+            phrase("Maps"),
             [
-                fact("method", "Method", info["method"]),
-                fact("layer", "Layer", layer["name"]),
-                fact("grid", "Cells (height × width)", grid),
-                fact("chosen", "Chosen", layer.get("chosen")),
-                fact("verified", "Verified", bool(layer["verified"])),
-                fact("evidence", "Cases to test", info["evidence"]),
-                fact("seed", "Seed", info["seed"], "count"),
+                fact("method", phrase("Method"), info["method"]),
+                fact("layer", phrase("Layer"), layer["name"]),
+                fact("grid", phrase("Cells (height × width)"), grid),
+                fact("chosen", phrase("Chosen"), layer.get("chosen")),
+                fact("verified", phrase("Verified"), bool(layer["verified"])),
+                fact("evidence", phrase("Cases to test"), info["evidence"]),
+                fact("seed", phrase("Seed"), info["seed"], "count"),
             ],
         ),
         table(
             "gates",
-            "Gates: what has to hold before maps and predictions are evidence",
+            phrase("Gates: what has to hold before maps and predictions are evidence"),
             [
-                column("gate", "Gate"),
-                column("outcome", "Outcome"),
-                column("value", "Value", "number"),
-                column("low", "95 % interval", "number", to="high"),
-                column("threshold", "Held against", "number"),
-                column("n", "n", "count"),
+                column("gate", phrase("Gate")),
+                column("outcome", phrase("Outcome")),
+                column("value", phrase("Value"), "number"),
+                column("low", phrase("95 % interval"), "number", to="high"),
+                column("threshold", phrase("Held against"), "number"),
+                column("n", phrase("n"), "count"),
             ],
             [
                 {
                     "kind": found["kind"],
                     "gate": GATES[found["kind"]],
-                    "outcome": _OUTCOMES[found["severity"]],
+                    "state": _OUTCOMES[found["severity"]][0],
+                    "outcome": _OUTCOMES[found["severity"]][1],
                     **{key: found[key] for key in ("value", "low", "high", "threshold", "n")},
                 }
                 for found in gates
             ],
-            note="A gate on maps that is not passed voids the maps; what changing the pixels "
-            "showed stands. The sentences are in the appendix.",
+            note=phrase(
+                "A gate on maps that is not passed voids the maps; what changing the pixels "
+                "showed stands. The sentences are in the appendix."
+            ),
         ),
     ]
 
@@ -251,37 +303,39 @@ def provenance(source: Source) -> list[Block]:
     """Hashes, versions, seeds, the command and the configuration of the audit."""
     info = source.info
     identity, made = info["identity"], info["provenance"]
-    no_file = "the audit was called from Python without a configuration file"
+    no_file = phrase("the audit was called from Python without a configuration file")
     blocks = [
         facts(
             "identity",
-            "Inputs",
+            phrase("Inputs"),
             [
-                fact("weights", "Weights, SHA-256", identity.get("weights")),
-                fact("dataset", "Dataset, fingerprint", identity.get("dataset")),
+                fact("weights", phrase("Weights, SHA-256"), identity.get("weights")),
+                fact("dataset", phrase("Dataset, fingerprint"), identity.get("dataset")),
                 fact(
                     "configuration",
-                    "Configuration, SHA-256",
+                    phrase("Configuration, SHA-256"),
                     identity.get("configuration"),
                     reason=no_file,
                 ),
-                fact("path", "Configuration", info.get("configuration_path"), reason=no_file),
-                fact("image_root", "Images below", info.get("image_root")),
+                fact(
+                    "path", phrase("Configuration"), info.get("configuration_path"), reason=no_file
+                ),
+                fact("image_root", phrase("Images below"), info.get("image_root")),
                 *(
-                    fact(f"inputs.{name}", f"{name}, SHA-256", digest)
+                    fact(f"inputs.{name}", phrase("{name}, SHA-256", name=name), digest)
                     for name, digest in made.get("inputs", {}).items()
                 ),
             ],
         ),
         facts(
             "made",
-            "How the run was made",
+            phrase("How the run was made"),
             [
-                fact("created", "Created", made.get("created")),
-                fact("command", "Command", " ".join(made.get("command", [])) or None),
-                fact("schema_version", "Run schema", info["schema_version"], "count"),
-                fact("seed", "Seed", info["seed"], "count"),
-                fact("hardware", "Hardware", _said(made.get("hardware"))),
+                fact("created", phrase("Created"), made.get("created")),
+                fact("command", phrase("Command"), " ".join(made.get("command", [])) or None),
+                fact("schema_version", phrase("Run schema"), info["schema_version"], "count"),
+                fact("seed", phrase("Seed"), info["seed"], "count"),
+                fact("hardware", phrase("Hardware"), _said(made.get("hardware"))),
                 *(
                     fact(f"versions.{name}", name, version)
                     for name, version in made.get("versions", {}).items()
@@ -290,7 +344,7 @@ def provenance(source: Source) -> list[Block]:
         ),
     ]
     if info.get("configuration"):
-        blocks.append(code("configuration", "Configuration", str(info["configuration"])))
+        blocks.append(code("configuration", phrase("Configuration"), str(info["configuration"])))
     return blocks
 
 
@@ -300,14 +354,18 @@ def collect(source: Source) -> list[Block]:
     if not found:
         return [
             text(
-                "Nothing to collect is derived: label and attribute (or a cue's presence) go "
-                "together nowhere notably, or nothing is annotated that could."
+                phrase(
+                    "Nothing to collect is derived: label and attribute (or a cue's presence) go "
+                    "together nowhere notably, or nothing is annotated that could."
+                )
             )
         ]
     blocks: list[Block] = [
         text(
-            "Independence of label and attribute takes the cue's use as a shortcut away from "
-            "training. It does not by itself make a model serve every group equally well.",
+            phrase(
+                "Independence of label and attribute takes the cue's use as a shortcut away from "
+                "training. It does not by itself make a model serve every group equally well."
+            ),
             "note",
         )
     ]
@@ -319,12 +377,12 @@ def collect(source: Source) -> list[Block]:
                 f"{one['kind']}.{number}.cells",
                 COLLECTED[one["kind"]],
                 [
-                    column("label", "Label"),
-                    column("value", "Annotated as"),
-                    column("n", "Has", "count"),
-                    column("target", "Would need", "count"),
-                    column("collect", "Collect", "count"),
-                    column("surplus", "Leave out", "count"),
+                    column("label", phrase("Label")),
+                    column("value", phrase("Annotated as")),
+                    column("n", phrase("Has"), "count"),
+                    column("target", phrase("Would need"), "count"),
+                    column("collect", phrase("Collect"), "count"),
+                    column("surplus", phrase("Leave out"), "count"),
                 ],
                 rows,
             )
@@ -336,14 +394,14 @@ def _sized(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["n"], row["label"]))
 
 
-def _said(fields: Mapping[str, Any] | None) -> str | None:
-    if not fields:
-        return None
-    told = {
-        key: " × ".join(map(str, value)) if key in ("resize", "crop") and isinstance(value, list)
-        else ", ".join(map(str, value)) if isinstance(value, list | tuple)
-        else "none" if value is None
-        else str(value)
-        for key, value in fields.items()
-    }  # fmt: skip
-    return "; ".join(f"{key} {value}" for key, value in told.items())
+def _said(fields: Mapping[str, Any] | None) -> Series | None:
+    return clauses(_field(key, value) for key, value in fields.items()) if fields else None
+
+
+def _field(key: str, value: Any) -> Words:
+    if value is None:
+        return phrase("{field} none", field=key)
+    if isinstance(value, list | tuple):
+        between = " × " if key in ("resize", "crop") and isinstance(value, list) else ", "
+        return f"{key} {between.join(map(str, value))}"
+    return f"{key} {value}"

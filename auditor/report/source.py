@@ -11,11 +11,37 @@ import pandas as pd
 
 from auditor.datasets import Dataset
 from auditor.groups import COUNTS_ONLY, tells_groups
+from auditor.language import Phrase, Words, phrase, read
 from auditor.report.options import ReportOptions
 from auditor.store import Run
 
-UNANNOTATED = "unannotated"
+UNANNOTATED = phrase("unannotated")
 """What a group is called whose attribute nobody annotated."""
+
+_CODES: Mapping[str, Mapping[str, Phrase]] = {
+    "precision": {
+        "ok": phrase("ok"),
+        "imprecise": phrase("imprecise"),
+        "counts only": phrase("counts only"),
+    },
+    "screen": {"passes": phrase("passes"), "fails": phrase("fails")},
+}
+"""What a reader is told for the values of columns that groups and findings have."""
+
+
+def group_name(label: str, value: str | None) -> Words:
+    """A label and an attribute's value; null where nobody annotated it."""
+    return f"{label} · {value}" if value else phrase("{label} · unannotated", label=label)
+
+
+def in_words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of groups or of a finding's table, for a table: its codes and its reason as texts."""
+    told = {key: value for key, value in row.items() if key != "reason_message"}
+    for name, words in _CODES.items():
+        if name in told:
+            told[name] = words.get(told[name], told[name])
+    message = row.get("reason_message")
+    return told if message is None else {**told, "reason": read(message)}
 
 
 @dataclass(frozen=True)
@@ -71,8 +97,8 @@ class Source:
         """`Run.by_group` of label × each attribute, lowest accuracy first.
 
         Rows have `label`, `value` (null where not annotated), `group` (both, as written), `n`,
-        `judged`, `correct`, `accuracy`, `low`, `high`, `precision`, and `reason`, why a rate
-        is null.
+        `judged`, `correct`, `accuracy`, `low`, `high`, `precision`, and `reason`, a text: why
+        a rate is null.
         """
         return {name: self._groups(name) for name in self.attributes}
 
@@ -92,7 +118,7 @@ class Source:
                 {
                     "label": label,
                     "value": value,
-                    "group": label if attribute is None else f"{label} · {value or UNANNOTATED}",
+                    "group": label if attribute is None else group_name(label, value),
                     "n": int(row["n"]),
                     "judged": int(row["judged"]),
                     "correct": int(row["correct"]),
@@ -105,8 +131,9 @@ class Source:
             )
         return rows
 
-    def _why(self, judged: int) -> str:
+    def _why(self, judged: int) -> Phrase:
         if not judged:
-            return "no case has a prediction"
-        units = "clusters" if self.info["clustered"] else "judged cases"
-        return f"fewer than {COUNTS_ONLY} {units}: counts only"
+            return phrase("no case has a prediction")
+        if self.info["clustered"]:
+            return phrase("fewer than {least} clusters: counts only", least=COUNTS_ONLY)
+        return phrase("fewer than {least} judged cases: counts only", least=COUNTS_ONLY)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from auditor.findings.finding import written_p
+from auditor.language import Language, Phrase, Text, Words, clauses, phrase
+from auditor.language import listed as joined
 
 ABSENT = "–"
 """Stands for a value that is null; the reason stands beside it."""
@@ -27,31 +29,53 @@ one that stands in full in the section on provenance."""
 
 NUMERIC = frozenset(UNITS) - {"text", "hash"}
 
+SEVERITIES: Mapping[str, Phrase] = {
+    "warning": phrase("Warning"),
+    "notice": phrase("Notice"),
+    "info": phrase("Information"),
+}
+"""What a reader is told a severity is."""
 
-def written(value: Any, unit: str = "text") -> str:
-    """A value as a reader sees it, on one line; "–" for null."""
+ARMS: Mapping[str, Phrase] = {
+    "same": phrase("same"),
+    "opposite": phrase("opposite"),
+    "control": phrase("control"),
+    "fill": phrase("fill"),
+}
+"""The arms of interventions.parquet that make a pair."""
+
+
+def written(value: Any, unit: str = "text", language: Language = "en") -> str:
+    """A value as a reader of that language sees it, on one line; "–" for null."""
     if value is None:
         return ABSENT
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):  # of names, or the ends of an interval
-        between = " to " if unit in NUMERIC else ", "
-        return between.join(written(one, unit) for one in value) or ABSENT
+        return (phrase("yes") if value else phrase("no")).written(language)
+    if isinstance(value, list):
+        parts = [written(one, unit, language) for one in value]
+        if unit in NUMERIC and len(parts) == 2:
+            return _interval(parts[0], parts[1], language)
+        return joined(parts).written(language) or ABSENT
     if unit == "text" or (isinstance(value, str) and unit != "hash"):
         return one_line(str(value))
     # A minus sign is as wide as the digits below it, and no hyphen.
     return UNITS[unit](value).replace("-", "−")
 
 
-def cell(row: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+def cell(row: Mapping[str, Any], column: Mapping[str, Any], language: Language = "en") -> str:
     """One cell of a block's table."""
     value = row.get(column["name"])
     if "to" not in column:
-        return written(value, column["unit"])
+        return written(value, column["unit"], language)
     end = row.get(column["to"])
     if value is None or end is None:
         return ABSENT
-    return f"{written(value, column['unit'])} to {written(end, column['unit'])}"
+    low, high = (written(one, column["unit"], language) for one in (value, end))
+    return _interval(low, high, language)
+
+
+def _interval(low: str, high: str, language: Language) -> str:
+    return phrase("{low} to {high}", low=low, high=high).written(language)
 
 
 def one_line(text: str) -> str:
@@ -66,13 +90,20 @@ def lines(text: str) -> str:
     return "\n".join(one_line(line) for line in text.splitlines())
 
 
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 case", "2 cases"."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def listed(names: list[str], most: int = 20) -> str:
+def listed(names: Sequence[Words], most: int = 20) -> Text:
     """Names in a sentence; beyond `most` they are counted."""
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return ", ".join(names)
+    shown = joined(names[:most])
+    left = len(names) - most
+    return phrase("{names} and {n} more", names=shown, n=left) if left > 0 else shown
+
+
+def margins_of(pair: Mapping[str, Any]) -> Text:
+    """The margins of an example's pair of arms, arm by arm."""
+    return clauses(
+        phrase(
+            "{arm} {margins}",
+            arm=ARMS[arm],
+            margins=joined(written(margin, "logits") for margin in margins),
+        )
+        for arm, margins in zip(pair["arms"], pair["margins"], strict=True)
+    )
