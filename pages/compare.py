@@ -3,7 +3,14 @@
 import streamlit as st
 
 from auditor.dashboard import state
-from auditor.dashboard.comparing import CHANGES, changed_cards, comparison, group_table
+from auditor.dashboard.comparing import (
+    CHANGES,
+    RELIANCE,
+    changed_cards,
+    comparison,
+    group_table,
+    lowest,
+)
 from auditor.dashboard.components import gallery
 from auditor.dashboard.words import number, plain, share
 from auditor.errors import AuditorError
@@ -99,6 +106,19 @@ st.dataframe(
         "p (Holm)": st.column_config.NumberColumn(format="%.3f"),
     },
 )
+for row in found.worst.to_dict("records"):
+    st.caption(lowest(row))
+if len(found.reliance):
+    st.header("Reliance on cues")
+    st.caption(
+        "A cue's average effect over all cases, as a share of the run's median margin. B's has a "
+        "minus where the effect goes the other way than in A."
+    )
+    st.dataframe(
+        found.reliance.rename(columns=RELIANCE)[list(RELIANCE.values())],
+        hide_index=True,
+        column_config=dict.fromkeys(["A", "B", "B − A", "from", "to"], percent),
+    )
 st.header("Share of the map by region")
 named = {"a": "A", "b": "B", "difference": "B − A", "low": "from", "high": "to"}
 st.dataframe(

@@ -45,6 +45,8 @@ EVEN: Groups = {
 }
 EFFECT = {
     "kind": "effect",
+    "cue": "face",
+    "attribute": "gender",
     "text": "Cue 'face', annotated as man rather than another gender: moves the logit of 'doctor' "
     "against 'nurse' by +0.60 on average over all cases (95 % interval …",
     "value": 0.6,
@@ -71,6 +73,7 @@ def table(groups: Groups = EVEN) -> pd.DataFrame:
     made.insert(0, "id", [f"case{number:03d}" for number in range(len(made))])
     for region in ("subject", "face"):
         made[f"mass.{region}"], made[f"area.{region}"] = 0.4, 0.2
+    made["margin"], made["stratum"], made["reliance.face"] = 2.0, "rest", float("nan")
     return made
 
 
@@ -84,7 +87,8 @@ def write(
         "schema_version": 2,
         "counts": {"cases": len(cases), "judged": int(judged.sum()), "tested": 64},
         "verdict": {"level": 1, "grade": "A", "threshold": 0.2},
-        "thresholds": {"effect": 0.1},
+        "thresholds": {"effect": 0.1, "looks": [3, 5, 8]},
+        "model": {"classes": ["doctor", "nurse"]},
         "attributes": ["gender"],
         "clustered": "cluster" in cases,
         "regions": {"cues": ["face"]},
@@ -95,6 +99,8 @@ def write(
         "identity": {"dataset": "same", "weights": path.name, "configuration": "same"},
     }
     (path / "run.json").write_text(json.dumps(written | info))
+    columns = "case cue arm attribute donor fill number logits".split()
+    pd.DataFrame(columns=columns).to_parquet(path / "interventions.parquet")
     held = [EFFECT] if findings is None else findings
     (path / "findings.json").write_text(json.dumps({"findings": held}))
     return open_run(path)
@@ -300,7 +306,11 @@ def test_a_limit_for_each_cue_set(tmp_path: Path, held: Held):
     sets = [("face+hair", ["face", "hair"]), ("face", ["face"]), ("hair", ["hair"])]
     sets += [("bag", ["bag"])]
     cue_sets = [{"name": name, "cues": cues, "attributes": []} for name, cues in sets]
-    finding = EFFECT | {"text": "Cue 'face+hair' being there adds +0.60 to … on average over"}
+    finding = EFFECT | {
+        "cue": "face+hair",
+        "attribute": None,
+        "text": "Cue 'face+hair' being there adds +0.60 to … on average over",
+    }
     run = write(tmp_path / "r", table(), [finding], cue_sets=cue_sets)
     joint, bag = held(run, "[reliance]\nmax = 0.5")
     # Those changed one by one only where their set had an effect have no average effect.

@@ -52,12 +52,13 @@ def print_comparison(comparison: Comparison) -> None:
         chosen = attributes.isna() if attribute is None else attributes == attribute
         _print_groups(comparison.groups[chosen], attribute)
         _print_worst(comparison.worst, attribute)
+    _print_reliance(comparison.reliance)
     _print_shares(comparison.shares)
     _print_evidence(comparison.evidence)
     if comparison.notes:
         click.secho("\nTo be read with it", bold=True)
     for note in comparison.notes:
-        click.echo(click.style(" • ", fg="yellow", bold=True) + wrapped(note))
+        click.echo(click.style(" • ", fg="yellow", bold=True) + wrapped(str(note)))
     click.echo()
 
 
@@ -132,9 +133,31 @@ def _print_worst(worst: pd.DataFrame, attribute: str | None) -> None:
                 f"{in_a} {_share(row['accuracy_a'])} in A → "
                 + ("" if same else f"{in_b} ")
                 + f"{_share(row['accuracy_b'])} in B"
-                + ("." if same else f" ({in_a} is {_share(row['in_b'])} there).")
+                + ("" if same else f" ({in_a} is {_share(row['in_b'])} there)")
+                + f", {' points, 95 % interval '.join(filter(None, _difference(row)))}."
             )
         )
+
+
+def _print_reliance(reliance: pd.DataFrame) -> None:
+    if reliance.empty:
+        return
+    click.secho("\nReliance: a cue's average effect, as a share of the median margin", bold=True)
+    known = reliance[reliance["reason"].isna()]
+    rows = [
+        (
+            row["cue"],
+            *(f"{row[name]}" for name in ("n_a", "n_b", "n")),
+            *(_share(row[name]).replace("-", "−") for name in ("a", "b")),
+            *_difference(row),
+        )
+        for _, row in known.iterrows()
+    ]
+    head = ("cue", "tested, A", "tested, B", "in both", "A", "B", "points", "95 % interval")
+    if rows:
+        print_table(head, rows)
+    for _, row in reliance[reliance["reason"].notna()].iterrows():
+        click.echo("   " + wrapped(f"{row['cue']}: {row['reason']}"))
 
 
 def _print_shares(shares: pd.DataFrame) -> None:

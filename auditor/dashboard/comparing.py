@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +21,21 @@ CHANGES = {
     "still_wrong": "Wrong in both",
 }
 """The changes that are shown, and their headings."""
+
+
+RELIANCE = {
+    "cue": "cue",
+    "attribute": "donors by",
+    "n_a": "tested, A",
+    "n_b": "tested, B",
+    "a": "A",
+    "b": "B",
+    "difference": "B − A",
+    "low": "from",
+    "high": "to",
+    "reason": "why not",
+}
+"""The columns of `Comparison.reliance` that are shown, and their headings."""
 
 
 def comparison(a: Run, b: Run) -> Comparison:
@@ -63,6 +80,22 @@ def changed_cards(found: Comparison, b: Opened, change: str, start: int, count: 
 
 def _told(evidence: object) -> str:
     return "" if evidence is None or pd.isna(evidence) else f" ({evidence})"
+
+
+def lowest(row: Mapping[str, Any]) -> str:
+    """A row of `Comparison.worst` in a sentence."""
+    by = "label" if pd.isna(row["attribute"]) else f"label × {row['attribute']}"
+    of = [
+        " · ".join(str(name) for name in (row[f"label_{run}"], row[f"value_{run}"]) if name)
+        for run in ("a", "b")
+    ]
+    told = (
+        f"Lowest by {by}: {of[0]} {row['accuracy_a']:.1%} in A, {of[1]} {row['accuracy_b']:.1%} "
+        f"in B; {100 * row['difference']:+.1f} points"
+    )
+    if pd.isna(row["low"]):
+        return f"{told}."
+    return f"{told} (95 % interval {100 * row['low']:+.1f} to {100 * row['high']:+.1f})."
 
 
 def group_table(found: Comparison) -> pd.DataFrame:

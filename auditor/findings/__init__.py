@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from auditor.findings.agreement import Compared, agreement_findings
 from auditor.findings.collection import collection_plan
 from auditor.findings.comparison import Comparison, Paired, compare
 from auditor.findings.conclusions import conclude
+from auditor.findings.depth import Sweep, depth_findings
 from auditor.findings.effects import Shift
+from auditor.findings.faithfulness import Faithful, Judged, faithfulness_findings
 from auditor.findings.finding import Finding
 from auditor.findings.flags import (
     Judgement,
@@ -21,8 +24,11 @@ from auditor.findings.material import MapChecks, Material, Probed, Tie
 from auditor.findings.verdict import with_verdict
 
 __all__ = [
+    "Compared",
     "Comparison",
+    "Faithful",
     "Finding",
+    "Judged",
     "Judgement",
     "MapChecks",
     "Material",
@@ -30,10 +36,14 @@ __all__ = [
     "Probed",
     "References",
     "Shift",
+    "Sweep",
     "Tie",
+    "agreement_findings",
     "collection_plan",
     "compare",
     "conclude",
+    "depth_findings",
+    "faithfulness_findings",
     "judge_error",
     "pattern",
     "quadrant",

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from auditor.errors import RunError
-from auditor.groups import COUNTS_ONLY, precision
-from auditor.statistics import holm, mcnemar, mean_interval, paired_difference
+from auditor.findings.effects import (
+    Shift,
+    average_effects,
+    effects_on,
+    recorded_shifts,
+    tested_alone,
+)
+from auditor.findings.paired import Effects, PairedRates, PairedReliance, paired_reliance
+from auditor.groups import COUNTS_ONLY, clusters_of, precision
+from auditor.language import Phrase, listed, phrase
+from auditor.rates import mean_over_clusters
+from auditor.statistics import holm, mean_interval
 from auditor.store import Run
 from auditor.types import SUBJECT, Evidence
 
@@ -28,7 +38,8 @@ class Paired:
 
     `fixed` are wrong in A and right in B, `broken` the reverse. `difference` is accuracy in
     B minus accuracy in A, -1 to 1, with its 95 % interval (Newcombe 1998, method 10, for
-    paired proportions); `p` is McNemar's, exact and two-sided. `accuracy_a`, `accuracy_b`,
+    paired proportions); `p` is McNemar's, exact and two-sided. Where cases belong together, both
+    come from resampling whole clusters (`auditor.findings.paired`). `accuracy_a`, `accuracy_b`,
     `difference`, `low` and `high` are null for fewer cases than were asked for, and `p` then
     or where no case is judged differently; `reason` says so, null where all are defined.
     """
@@ -44,7 +55,7 @@ class Paired:
     low: float | None
     high: float | None
     p: float | None
-    reason: str | None
+    reason: Phrase | None
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,18 @@ class Comparison:
       `attribute` (null for label), and for each run the group of its lowest accuracy:
       `label_a`, `value_a`, `accuracy_a` (its accuracy in A), `in_b` (the same group's in B),
       `label_b`, `value_b`, `accuracy_b`. Each is the least of several estimates, and so
-      looks worse than it is; there is no interval of their difference.
+      looks worse than it is. `difference` is `accuracy_b` minus `accuracy_a`, with the 95 %
+      interval `low` to `high` of a paired bootstrap, null where no case changed.
     * `evidence`, one row an evidence level that either run has: `evidence`, `a` and `b`
       (cases with it), `both`, `only_a`, `only_b`.
     * `shares`, one row for the subject and for each cue that both runs have: `region`, `n`
       (cases in which both could measure it), `chance` (its mean area), `a` and `b` (mean share
       of the predicted class's map, 0 to 1), `difference` (B minus A), `low`, `high` (95 %,
-      Student's t of the paired differences). Null where no case (for the interval, fewer
-      than two) could be measured in both.
+      Student's t of the paired differences, or over resampled clusters). Null where no case
+      (for the interval, fewer than two) could be measured in both.
+    * `reliance`, one row for each cue set that both runs tested over all their cases, and each
+      attribute whose donors they took: the fields of `auditor.findings.paired.PairedReliance`,
+      `reason` in English.
     """
 
     a: Path
@@ -86,25 +101,29 @@ class Comparison:
     worst: pd.DataFrame
     evidence: pd.DataFrame
     shares: pd.DataFrame
-    notes: tuple[str, ...]
+    reliance: pd.DataFrame
+    notes: tuple[Phrase, ...]
+    clusters: NDArray[np.intp] | None
+    """[cases] a number for those that belong together; None where no two do."""
 
     def changed(self, change: str) -> list[str]:
         """Ids of the cases with that `change`, in A's order."""
         return list(self.cases.loc[self.cases["change"] == change, "id"])
 
     def described(self) -> dict[str, Any]:
-        """JSON-ready: everything but `cases`, of which it has the ids of each change."""
+        """JSON-ready, in English: all but `cases`, of which it has the ids of each change."""
+        why = self.accuracy.reason
         return {
             "a": str(self.a),
             "b": str(self.b),
-            "accuracy": vars(self.accuracy),
+            "accuracy": {**vars(self.accuracy), "reason": None if why is None else str(why)},
             "unjudged": dict(self.unjudged),
             **{change: self.changed(change) for change in CHANGES[1:]},
             **{
                 name: _records(getattr(self, name))
-                for name in ("groups", "worst", "evidence", "shares")
+                for name in ("groups", "worst", "evidence", "shares", "reliance")
             },
-            "notes": list(self.notes),
+            "notes": [str(note) for note in self.notes],
         }
 
 
@@ -132,11 +151,13 @@ def compare(a: Run, b: Run) -> Comparison:
     cases["change"] = _changes(cases["correct_a"], cases["correct_b"])
     cases = cases.reset_index()
     missing_a, missing_b = cases["correct_a"].isna(), cases["correct_b"].isna()
-    groups = _groups(cases, attributes)
+    clusters, seed = _clusters(a, b, cases["id"]), a.info["seed"]
+    whole = _rates(cases, np.zeros(len(cases), dtype=np.intp), 1, clusters, seed)
+    groups, worst = _groups(cases, attributes, clusters, seed)
     return Comparison(
         a=a.path,
         b=b.path,
-        accuracy=_paired(cases["change"], fewest=1),
+        accuracy=_paired(whole, 0, fewest=1),
         unjudged={
             "a": int((missing_a & ~missing_b).sum()),
             "b": int((missing_b & ~missing_a).sum()),
@@ -144,10 +165,12 @@ def compare(a: Run, b: Run) -> Comparison:
         },
         cases=cases,
         groups=groups,
-        worst=_worst(groups),
+        worst=worst,
         evidence=_evidence(cases),
-        shares=pd.DataFrame([_share(in_a, in_b, region) for region in regions]),
+        shares=pd.DataFrame([_share(in_a, in_b, region, clusters, seed) for region in regions]),
+        reliance=_reliance(a, b, cases["id"], attributes, clusters, seed),
         notes=tuple(_notes(a, b)),
+        clusters=clusters,
     )
 
 
@@ -192,15 +215,40 @@ def _changes(correct_a: pd.Series, correct_b: pd.Series) -> pd.Series:
     return pd.Series(kinds, correct_a.index, dtype=object).where(judged, None)
 
 
-def _paired(change: pd.Series, fewest: int) -> Paired:
-    counts = change.value_counts()
-    right, fixed, broken, wrong = (int(counts.get(name, 0)) for name in CHANGES)
-    n = right + fixed + broken + wrong
-    if n < fewest:
-        why = f"judged in both runs: {n}, fewer than {fewest}"
+def _rates(
+    cases: pd.DataFrame,
+    groups: NDArray[np.intp],
+    count: int,
+    clusters: NDArray[np.intp] | None,
+    seed: int,
+) -> PairedRates:
+    """Of the cases that both runs judge; `groups` is [cases]."""
+    judged = cases["change"].notna().to_numpy()
+    changes = cases["change"].map({name: number for number, name in enumerate(CHANGES)})
+    return PairedRates.of(
+        groups[judged],
+        changes.to_numpy()[judged].astype(np.intp),
+        count,
+        None if clusters is None else clusters[judged],
+        seed,
+    )
+
+
+def _paired(rates: PairedRates, group: int, fewest: int) -> Paired:
+    right, fixed, broken, wrong = (int(count) for count in rates.counts[group])
+    n, units = right + fixed + broken + wrong, rates.units(group)
+    if units < fewest:
+        why = (
+            phrase("clusters judged in both runs: {n}, fewer than {fewest}", n=units, fewest=fewest)
+            if rates.clustered
+            else phrase("judged in both runs: {n}, fewer than {fewest}", n=units, fewest=fewest)
+        )
         return Paired(n, right, fixed, broken, wrong, None, None, None, None, None, None, why)
-    interval = paired_difference(right, broken, fixed, wrong)
-    p = mcnemar(broken, fixed)
+    interval = rates.difference([group])
+    p = rates.p([group])
+    same = phrase("no case is judged differently, so there is no p")
+    if p is None and fixed + broken:
+        same = phrase("the resampled clusters do not vary, so there is no p")
     return Paired(
         n,
         right,
@@ -213,17 +261,26 @@ def _paired(change: pd.Series, fewest: int) -> Paired:
         low=interval[0] if interval else None,
         high=interval[1] if interval else None,
         p=p,
-        reason="no case is judged differently, so there is no p" if p is None else None,
+        reason=same if p is None else None,
     )
 
 
-def _groups(cases: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
+def _groups(
+    cases: pd.DataFrame,
+    attributes: Sequence[str],
+    clusters: NDArray[np.intp] | None,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `groups` and `worst`."""
     rows: list[dict[str, Any]] = []
+    worst = []
     for attribute in (None, *attributes):
         by = ["label"] if attribute is None else ["label", f"attribute.{attribute}"]
+        cells = cases.groupby(by, dropna=False, sort=True, observed=True)
+        rates = _rates(cases, cells.ngroup().to_numpy(dtype=np.intp), cells.ngroups, clusters, seed)
         found: list[dict[str, Any]] = []
-        for key, members in cases.groupby(by, dropna=False, sort=True, observed=True):
-            paired = vars(_paired(members["change"], fewest=COUNTS_ONLY))
+        for number, (key, members) in enumerate(cells):
+            paired = vars(_paired(rates, number, fewest=COUNTS_ONLY))
             found.append(
                 {
                     "attribute": attribute,
@@ -231,36 +288,51 @@ def _groups(cases: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
                     "value": key[1] if attribute else None,
                     "cases": len(members),
                     **{name: value for name, value in paired.items() if name != "reason"},
-                    "precision": precision(paired["n"]),
+                    "precision": precision(rates.units(number)),
                 }
             )
         adjusted = holm(np.array([row["p"] for row in found], dtype=np.float64))
         rows += [row | {"holm": p} for row, p in zip(found, adjusted, strict=True)]
+        worst += _worst(attribute, found, rates)
     numbers = ["accuracy_a", "accuracy_b", "difference", "low", "high", "p", "holm"]
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+    groups = pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+    return groups, pd.DataFrame(worst, columns=_WORST).astype({"low": float, "high": float})
 
 
-def _worst(groups: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for attribute, table in groups.groupby("attribute", dropna=False, sort=False):
-        known = table[table["accuracy_a"].notna()]
-        if known.empty:
-            continue
-        in_a, in_b = (known.loc[known[f"accuracy_{run}"].idxmin()] for run in ("a", "b"))
-        rows.append(
-            {
-                "attribute": None if pd.isna(attribute) else attribute,
-                "label_a": in_a["label"],
-                "value_a": in_a["value"],
-                "accuracy_a": in_a["accuracy_a"],
-                "in_b": in_a["accuracy_b"],
-                "label_b": in_b["label"],
-                "value_b": in_b["value"],
-                "accuracy_b": in_b["accuracy_b"],
-            }
-        )
-    columns = "attribute label_a value_a accuracy_a in_b label_b value_b accuracy_b".split()
-    return pd.DataFrame(rows, columns=columns)
+_WORST = (
+    "attribute label_a value_a accuracy_a in_b label_b value_b accuracy_b difference low high"
+).split()
+
+
+def _worst(
+    attribute: str | None, groups: Sequence[dict[str, Any]], rates: PairedRates
+) -> list[dict[str, Any]]:
+    """The row of `worst` for one attribute; none where no group has a rate."""
+    known = [number for number, group in enumerate(groups) if group["accuracy_a"] is not None]
+    lowest = rates.lowest(known)
+    if lowest is None:
+        return []
+    in_a, in_b = (
+        groups[min(known, key=lambda number: groups[number][f"accuracy_{run}"])]
+        for run in ("a", "b")
+    )
+    difference, interval = lowest
+    low, high = interval or (None, None)
+    return [
+        {
+            "attribute": attribute,
+            "label_a": in_a["label"],
+            "value_a": in_a["value"],
+            "accuracy_a": in_a["accuracy_a"],
+            "in_b": in_a["accuracy_b"],
+            "label_b": in_b["label"],
+            "value_b": in_b["value"],
+            "accuracy_b": in_b["accuracy_b"],
+            "difference": difference,
+            "low": low,
+            "high": high,
+        }
+    ]
 
 
 def _evidence(cases: pd.DataFrame) -> pd.DataFrame:
@@ -279,10 +351,21 @@ def _evidence(cases: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["evidence", "a", "b", "both", "only_a", "only_b"])
 
 
-def _share(in_a: pd.DataFrame, in_b: pd.DataFrame, region: str) -> dict[str, Any]:
+def _share(
+    in_a: pd.DataFrame,
+    in_b: pd.DataFrame,
+    region: str,
+    clusters: NDArray[np.intp] | None,
+    seed: int,
+) -> dict[str, Any]:
+    gained = (in_b[f"mass.{region}"] - in_a[f"mass.{region}"]).to_numpy(dtype=float)
     masses = pd.DataFrame({"a": in_a[f"mass.{region}"], "b": in_b[f"mass.{region}"]}).dropna()
     means = masses.mean()
-    interval = mean_interval((masses["b"] - masses["a"]).to_numpy(dtype=float))
+    interval = (
+        mean_interval(gained[~np.isnan(gained)])
+        if clusters is None
+        else mean_over_clusters(gained, clusters, seed)
+    )
     return {
         "region": region,
         "n": len(masses),
@@ -295,41 +378,128 @@ def _share(in_a: pd.DataFrame, in_b: pd.DataFrame, region: str) -> dict[str, Any
     }
 
 
-def _notes(a: Run, b: Run) -> list[str]:
+def _reliance(
+    a: Run,
+    b: Run,
+    ids: pd.Series,
+    attributes: Sequence[str],
+    clusters: NDArray[np.intp] | None,
+    seed: int,
+) -> pd.DataFrame:
+    found: list[PairedReliance] = []
+    ours, theirs = (_Moved.of(run, ids, attributes) for run in (a, b))
+    shifts = list(ours.shifts.values())
+    for effect in average_effects(shifts, ours.cases, ours.classes) if shifts else ():
+        key, contrast = (effect.cue, effect.attribute), (effect.value, effect.class_name)
+        if key in theirs.shifts and effect.class_name in (None, *theirs.classes):
+            tested = [run.tested(key, *contrast) for run in (ours, theirs)]
+            named = (*key, *contrast, effect.against)
+            found.append(paired_reliance(named, tested[0], tested[1], clusters, seed))
+    rows = [{**vars(one), "reason": one.reason and str(one.reason)} for one in found]
+    table = pd.DataFrame(rows, columns=[field.name for field in fields(PairedReliance)])
+    return table.astype(dict.fromkeys(("a", "b", "difference", "low", "high"), float))
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """What changing cues did to one run's cases."""
+
+    cases: pd.DataFrame
+    classes: tuple[str, ...]
+    shifts: Mapping[tuple[str, str | None], Shift]
+
+    @classmethod
+    def of(cls, run: Run, ids: pd.Series, attributes: Sequence[str]) -> _Moved:
+        """Of the cases `ids`, in their order."""
+        names = tested_alone(run.info["cue_sets"])
+        if not names:
+            return cls(pd.DataFrame(), (), {})
+        columns = ["id", "margin", "stratum", *(f"reliance.{name}" for name in names)]
+        columns += [f"attribute.{name}" for name in attributes]
+        columns += ["cluster"] * bool(run.info["clustered"])
+        cases = run.read_cases(columns).set_index("id").loc[ids].reset_index()
+        first = run.info["thresholds"]["looks"][0]
+        shifts = recorded_shifts(run.interventions, cases, run.info["cue_sets"], first)
+        known = {(s.cue, s.attribute): s for s in shifts if s.attribute in (None, *attributes)}
+        return cls(cases, tuple(run.info["model"]["classes"]), known)
+
+    def tested(
+        self, key: tuple[str, str | None], value: str | None, class_name: str | None
+    ) -> Effects:
+        """The effect of one cue set on one contrast, case by case."""
+        shift = self.shifts[key]
+        effects = np.full(len(self.cases), np.nan)
+        effects[shift.rows] = effects_on(shift, self.cases, self.classes, value, class_name)
+        strata = self.cases["stratum"].to_numpy(dtype=object)
+        return Effects(effects, strata, float(self.cases["margin"].median()))
+
+
+def _clusters(a: Run, b: Run, ids: pd.Series) -> NDArray[np.intp] | None:
+    """Which cases belong together, as the first of the runs that says so has it."""
+    run = next((run for run in (a, b) if run.info["clustered"]), None)
+    if run is None:
+        return None
+    named = run.read_cases(["id", "cluster"]).set_index("id")
+    return clusters_of(named.loc[ids].reset_index())
+
+
+def _notes(a: Run, b: Run) -> list[Phrase]:
     notes = []
-    infos = (a.info, b.info)
     datasets, weights, configurations = (
-        [info["identity"].get(key) for info in infos]
+        [run.info["identity"].get(key) for run in (a, b)]
         for key in ("dataset", "weights", "configuration")
     )
     if datasets[0] != datasets[1]:
         notes.append(
-            "The datasets differ by hash although ids, labels and shared attributes are the same: "
-            "images, regions or other columns were changed in between, or are read otherwise."
+            phrase(
+                "The datasets differ by hash although ids, labels and shared attributes are the "
+                "same: images, regions or other columns were changed in between, or are read "
+                "otherwise."
+            )
         )
     if weights[0] == weights[1]:
-        same = "" if configurations[0] == configurations[1] else ", under another configuration"
-        notes.append(f"Both runs are of the same weights{same}.")
-    places = [(i["method"], i["layer"]["name"], tuple(i["layer"]["grid"])) for i in infos]
-    if places[0] != places[1]:
-        told = " and ".join(f"{m} at {name} ({h}×{w})" for m, name, (h, w) in places)
         notes.append(
-            f"The maps were made by {told}; part of a difference in shares of the map may come "
-            "from that."
+            phrase("Both runs are of the same weights.")
+            if configurations[0] == configurations[1]
+            else phrase("Both runs are of the same weights, under another configuration.")
         )
-    for kind, names in (
-        ("attribute", [info["attributes"] for info in infos]),
-        ("cue", [_cues(a), _cues(b)]),
-    ):
-        alone = sorted(set(names[0]) ^ set(names[1]))
-        if alone:
-            notes.append(f"In one run only, and so not compared: {kind} {', '.join(alone)}.")
-    if any("cluster" in pq.read_schema(run.path / "cases.parquet").names for run in (a, b)):
+    maps = [_maps(run) for run in (a, b)]
+    if maps[0] != maps[1]:
         notes.append(
-            "Intervals and p take cases for independent of each other, although the dataset says "
-            "which belong together; they are too narrow where such cases are judged alike."
+            phrase(
+                "The maps were made by {a} and {b}; part of a difference in shares of the map may "
+                "come from that.",
+                a=maps[0],
+                b=maps[1],
+            )
+        )
+    attributes = set(a.info["attributes"]) ^ set(b.info["attributes"])
+    if attributes:
+        notes.append(
+            phrase(
+                "In one run only, and so not compared: attribute {attributes}.",
+                attributes=listed(sorted(attributes)),
+            )
+        )
+    cues = set(_cues(a)) ^ set(_cues(b))
+    if cues:
+        notes.append(
+            phrase("In one run only, and so not compared: cue {cues}.", cues=listed(sorted(cues)))
         )
     return notes
+
+
+def _maps(run: Run) -> Phrase:
+    """How a run's maps were made."""
+    layer = run.info["layer"]
+    height, width = layer["grid"]
+    return phrase(
+        "{method} at {layer} ({height}×{width})",
+        method=run.info["method"],
+        layer=layer["name"],
+        height=height,
+        width=width,
+    )
 
 
 def _cues(run: Run) -> list[str]:

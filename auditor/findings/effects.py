@@ -10,9 +10,10 @@ together: Binder 1983).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,20 @@ class AverageEffect:
         """The size of effect that would have been shown to exceed `above` with that power."""
         quantiles = stats.t.isf([alpha / self.tests / 2, 1 - power], self.df)
         return above + float(quantiles.sum()) * self.error
+
+
+def tested_alone(cue_sets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The cue sets of a run whose effect over all cases can be estimated, by name.
+
+    Not a single cue that is part of a set: it is tested where that had an effect, which is a
+    selection (`auditor.evidence.sets.parent`). `cue_sets` is that of run.json.
+    """
+    sets = {cues["name"]: set(cues["cues"]) for cues in cue_sets}
+    return [
+        name
+        for name, own in sets.items()
+        if len(own) > 1 or not any(own < other for other in sets.values())
+    ]
 
 
 def average_effects(
@@ -152,22 +167,88 @@ def _contrasts(
     shift: Shift, cases: pd.DataFrame, classes: Sequence[str]
 ) -> tuple[list[F64], list[_Contrast]]:
     """Every contrast's effect on each tested case, NaN where a case says nothing of it."""
-    change = _against_others(shift.with_cue) - _against_others(shift.without_cue)
-    named = range(1) if len(classes) == 2 else range(len(classes))
-    other_class = classes[1] if len(classes) == 2 else None
     if shift.attribute is None:
         return [shift.taken], [(None, None, None)]
-    values = cases[f"attribute.{shift.attribute}"].to_numpy(dtype=object)[shift.rows]
-    known = sorted({str(value) for value in values if value is not None and value != ""})
+    named = classes[:1] if len(classes) == 2 else classes
+    other_class = classes[1] if len(classes) == 2 else None
+    known = _values(shift, cases)
     effects: list[F64] = []
     names: list[_Contrast] = []
-    for value, c in product(known[:1] if len(known) == 2 else known, named):
-        own = np.array([v == value for v in values])
-        # Of two values, the second's donors show the first's effect with the sign turned.
-        other = -change[:, c] if len(known) == 2 else np.full(len(change), np.nan)
-        effects.append(np.where(own, change[:, c], other))
-        names.append((value, classes[c], other_class))
+    for value, name in product(known[:1] if len(known) == 2 else known, named):
+        effects.append(effects_on(shift, cases, classes, value, name))
+        names.append((value, name, other_class))
     return effects, names
+
+
+def effects_on(
+    shift: Shift, cases: pd.DataFrame, classes: Sequence[str], value: str | None, name: str | None
+) -> F64:
+    """What a cue set does to each tested case's logit of class `name`, [tested], in logits.
+
+    Against the mean of the others' logits, as annotated with `value` rather than another value of
+    the shift's attribute; NaN where a case says nothing of it. Both are null for fills, whose
+    effect is what the cue's being there adds to the margin of the prediction.
+    """
+    if shift.attribute is None or value is None or name is None:
+        return shift.taken
+    c = classes.index(name)
+    change = (_against_others(shift.with_cue) - _against_others(shift.without_cue))[:, c]
+    values = cases[f"attribute.{shift.attribute}"].to_numpy(dtype=object)[shift.rows]
+    # Of two values, the second's donors show the first's effect with the sign turned.
+    other = -change if len(_values(shift, cases)) == 2 else np.full(len(change), np.nan)
+    return np.where(np.array([v == value for v in values]), change, other)
+
+
+def _values(shift: Shift, cases: pd.DataFrame) -> list[str]:
+    values = cases[f"attribute.{shift.attribute}"].to_numpy(dtype=object)[shift.rows]
+    return sorted({str(value) for value in values if value is not None and value != ""})
+
+
+def recorded_shifts(
+    interventions: pd.DataFrame,
+    cases: pd.DataFrame,
+    cue_sets: Sequence[Mapping[str, Any]],
+    first: int,
+) -> tuple[Shift, ...]:
+    """The shifts of a finished run, from its `interventions.parquet`.
+
+    Of the cue sets that are `tested_alone`, and of donors the `first` pairs of each case, which
+    every look has (`Thresholds.looks`): when a case stops hangs on what was seen. `cases` needs
+    `id`, and `margin` and `reliance.<cue>` of those cue sets that fills test. A case with logits
+    that are not finite is left out.
+    """
+    rows = pd.Series(np.arange(len(cases)), index=cases["id"])
+    shifts = []
+    for cue in tested_alone(cue_sets):
+        own = interventions[interventions["cue"] == cue]
+        donors = own[own["arm"].isin(["same", "opposite"]) & (own["number"] < first)]
+        for attribute, group in donors.groupby("attribute", sort=False):
+            names, number = np.unique(group["case"].to_numpy(dtype=str), return_inverse=True)
+            logits = np.stack(group["logits"].to_list()).astype(np.float64)
+            same = (group["arm"] == "same").to_numpy()
+            arms = [_means(logits[arm], number[arm], len(names)) for arm in (same, ~same)]
+            known = np.isfinite(arms).all((0, 2))
+            places = rows[names[known]].to_numpy(dtype=np.intp)
+            with_cue, without_cue = (arm[known] for arm in arms)
+            none = np.full(len(places), np.nan)
+            shifts.append(Shift(cue, str(attribute), places, with_cue, without_cue, none))
+        filled = own.loc[own["arm"] == "fill", "case"].unique()
+        if len(filled) and donors.empty:
+            places = rows[filled].to_numpy(dtype=np.intp)
+            tested = cases.iloc[places]
+            taken = (tested[f"reliance.{cue}"] * tested["margin"]).to_numpy(dtype=np.float64)
+            nothing = np.zeros((len(filled), 0))
+            shifts.append(Shift(cue, None, places, nothing, nothing, taken))
+    return tuple(shifts)
+
+
+def _means(values: F64, number: NDArray[np.intp], count: int) -> F64:
+    """Mean rows of each number below `count`, [count, columns]; NaN where there is none."""
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, number, values)
+    counts = np.bincount(number, minlength=count)[:, None]
+    means: F64 = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means
 
 
 def _against_others(logits: F64) -> F64:

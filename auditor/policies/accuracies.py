@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from auditor.findings.intervals import percent, plural, written_interval
+from auditor.findings import Comparison
+from auditor.findings.intervals import percent, written_interval
 from auditor.groups import clusters_of
+from auditor.language import counted
 from auditor.policies.cells import Cells, chosen_attributes, is_true, rate_among, read
 from auditor.policies.outcome import Bound, Outcome, Part, of_parts
-from auditor.policies.pairing import Pairing
 from auditor.policies.policy import Policy
 from auditor.rates import Rates
 from auditor.store import Run
 
 
-def overall(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def overall(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`accuracy.min`: the share of the judged cases that are right; 95 % interval."""
     limit = policy.limits["accuracy.min"]
     cases = read(run, "correct")
@@ -26,7 +27,7 @@ def overall(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
     )
 
 
-def worst_group(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def worst_group(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`accuracy.worst_group_min`: the accuracy of every cell of label × an attribute.
 
     One outcome an attribute; of the labels alone for a run without attributes. Cases that nobody
@@ -46,7 +47,7 @@ def worst_group(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, .
         known = [cell for cell in every if cells.counted([cell]) >= policy.min_n]
         small = [cell for cell in every if cell not in known]
         intervals = cells.rates.simultaneous(known)
-        over = plural(len(known), "group")
+        over = counted(len(known), "group")
         parts = []
         for cell, interval in zip(known, intervals, strict=True):
             right, judged = cells.rates.counts([cell])

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
 
-from auditor.findings.intervals import percent, plural, points, written_interval
+from auditor.findings import Comparison
+from auditor.findings.intervals import percent, points, written_interval
+from auditor.language import counted
 from auditor.policies.accuracies import of_share
 from auditor.policies.cells import rate_among
 from auditor.policies.outcome import Bound, Outcome, Part, Status, named, of_parts
-from auditor.policies.pairing import Pairing
 from auditor.policies.policy import Policy
-from auditor.rates import Interval, percentiles, resampled_sums
-from auditor.statistics import paired_difference
 from auditor.store import Run
 
 
-def new_failures(_: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outcome, ...]:
+def new_failures(_: Run, policy: Policy, pairing: Comparison | None) -> tuple[Outcome, ...]:
     """`baseline.max_new_failures`: cases that the baseline has right and the run wrong.
 
     A count of these very cases, so without an interval. Cases that the baseline has right and
@@ -26,10 +23,10 @@ def new_failures(_: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outco
     """
     assert pairing is not None
     name, limit = "baseline.max_new_failures", policy.limits["baseline.max_new_failures"]
-    cases = pairing.comparison.cases
-    broken = pairing.comparison.changed("broken")
+    cases = pairing.cases
+    broken = pairing.changed("broken")
     lost = list(cases.loc[cases["correct_a"].eq(True) & cases["correct_b"].isna(), "id"])
-    text = f"{plural(len(broken), 'case')} right in the baseline {_are(broken)} wrong in the run"
+    text = f"{counted(len(broken), 'case')} right in the baseline {_are(broken)} wrong in the run"
     if broken:
         text += f" ({named([str(case) for case in broken])})"
     text += f". Asked for: at most {limit}."
@@ -61,14 +58,14 @@ def new_failures(_: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outco
     )
 
 
-def new_failure_share(run: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outcome, ...]:
+def new_failure_share(run: Run, policy: Policy, pairing: Comparison | None) -> tuple[Outcome, ...]:
     """`baseline.max_new_failure_share`: new failures, of the cases that the baseline has right.
 
     Of those alone that the run judged too; with its 95 % interval.
     """
     assert pairing is not None
     name = "baseline.max_new_failure_share"
-    change = pairing.comparison.cases["change"]
+    change = pairing.cases["change"]
     among = change.isin(["still_right", "broken"]).to_numpy(dtype=bool)
     hits = change.isin(["broken"]).to_numpy(dtype=bool)
     rates = rate_among(pairing.clusters, among, hits, run.info["seed"])
@@ -77,7 +74,7 @@ def new_failure_share(run: Run, policy: Policy, pairing: Pairing | None) -> tupl
     return (of_share(name, bound, rates, policy.min_n, told, "cases right in the baseline"),)
 
 
-def drop(run: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outcome, ...]:
+def drop(_: Run, policy: Policy, pairing: Comparison | None) -> tuple[Outcome, ...]:
     """`baseline.max_drop`: accuracy in the baseline minus accuracy in the run.
 
     Over the cases that both judged; 95 % interval of Newcombe 1998 for paired proportions, or
@@ -87,8 +84,8 @@ def drop(run: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outcome, ..
     name = "baseline.max_drop"
     bound = Bound(policy.limits[name], "at most", policy.decide)
     asked = f"Asked for: at most {points(bound.limit)} points lost"
-    found = pairing.comparison.accuracy
-    judged = pairing.comparison.cases["change"].notna().to_numpy()
+    found = pairing.accuracy
+    judged = pairing.cases["change"].notna().to_numpy()
     units = found.n
     if pairing.clusters is not None:
         units = len(np.unique(pairing.clusters[judged]))
@@ -97,7 +94,8 @@ def drop(run: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outcome, ..
         text = f"Too few: {units} paired {what}, fewer than {policy.min_n}. {asked}."
         return (Outcome(name, "insufficient", "share", bound.limit, text, n=found.n),)
     value = found.accuracy_a - found.accuracy_b
-    interval = _interval(pairing, judged, run.info["seed"])
+    # Of accuracy in the run minus that in the baseline, turned round.
+    interval = None if found.low is None or found.high is None else (-found.high, -found.low)
     told = (
         f"accuracy {percent(found.accuracy_a)} in the baseline, {percent(found.accuracy_b)} in "
         f"the run: {points(value)} points lost over {found.n} cases "
@@ -108,26 +106,9 @@ def drop(run: Run, policy: Policy, pairing: Pairing | None) -> tuple[Outcome, ..
     return (of_parts(name, "share", bound, asked, parts, remark=_unjudged(pairing)),)
 
 
-def _interval(pairing: Pairing, judged: NDArray[np.bool_], seed: int) -> Interval | None:
-    """95 % interval of the drop; with clusters as `auditor.rates` has it for other rates."""
-    found = pairing.comparison.accuracy
-    if pairing.clusters is None:
-        return paired_difference(found.still_right, found.fixed, found.broken, found.still_wrong)
-    change = pairing.comparison.cases["change"].to_numpy(dtype=object)[judged]
-    lost = (change == "broken").astype(float) - (change == "fixed").astype(float)
-    names, number = np.unique(pairing.clusters[judged], return_inverse=True)
-    if (lost == lost[0]).all():
-        # No resample could vary this: the closed form, with clusters in the place of cases.
-        as_units = {0: (1, 0, 0, 0), -1: (0, 1, 0, 0), 1: (0, 0, 1, 0)}[int(lost[0])]
-        return paired_difference(*(len(names) * share for share in as_units))
-    held = np.stack([np.bincount(number, lost), np.bincount(number)], axis=1)
-    sums = resampled_sums(sparse.csr_array(held), seed)
-    return percentiles(sums[:, 0] / sums[:, 1])
-
-
-def _unjudged(pairing: Pairing) -> str:
-    missing = sum(pairing.comparison.unjudged.values())
-    return f"Not judged in both, and so left out: {plural(missing, 'case')}." if missing else ""
+def _unjudged(pairing: Comparison) -> str:
+    missing = sum(pairing.unjudged.values())
+    return f"Not judged in both, and so left out: {counted(missing, 'case')}." if missing else ""
 
 
 def _are(some: list[str]) -> str:

@@ -50,7 +50,7 @@ class Cells:
     @property
     def units(self) -> str:
         """What counts as independent: "clusters" or "judged cases"."""
-        return unit_words(self.rates)
+        return str(unit_words(self.rates))
 
     def name(self, cell: int) -> str:
         """A cell as sentences call it."""

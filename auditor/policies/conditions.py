@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from auditor.findings import Comparison
 from auditor.policies import accuracies, baselines, inequalities, reliance, verdicts
 from auditor.policies.outcome import Outcome
-from auditor.policies.pairing import Pairing
 from auditor.policies.policy import Policy
 from auditor.store import Run
 
-Condition = Callable[[Run, Policy, Pairing | None], tuple[Outcome, ...]]
+Condition = Callable[[Run, Policy, Comparison | None], tuple[Outcome, ...]]
 """From a run, a policy that asks for the condition, and the pairing with a baseline (there for
 every condition in `baseline`) to its outcomes: more than one where it is asked for every
 attribute or cue set, none only of `reliance.max` where `reliance.by_cue` limits every cue set.

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditor.findings.intervals import decimal, percent, plural, points, written_interval
+from auditor.findings import Comparison
+from auditor.findings.intervals import decimal, percent, points, written_interval
+from auditor.language import counted
 from auditor.policies.accuracies import no_groups
 from auditor.policies.cells import Cells, chosen_attributes
 from auditor.policies.contrasts import Contrast, differences, ratios
 from auditor.policies.outcome import Bound, Outcome, Part, of_parts
-from auditor.policies.pairing import Pairing
 from auditor.policies.policy import Policy
 from auditor.rates import Interval
 from auditor.store import Run
 
 
-def difference(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def difference(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`disparity.max_difference`: |accuracy of a group - that of the others of its label|.
 
     One outcome an attribute. Intervals hold at once over its comparisons.
@@ -40,7 +41,7 @@ def difference(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ..
     return tuple(outcomes) or (_no_attribute("disparity.max_difference", bound),)
 
 
-def ratio(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def ratio(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`disparity.min_ratio`: accuracy of a group over the highest of its label.
 
     One outcome an attribute. Intervals hold at once over its comparisons.
@@ -117,7 +118,7 @@ def _difference(cells: Cells, contrast: Contrast, interval: Interval | None, cou
         f"{others_right} of {others_judged} annotated as {_values(cells, contrast.others)} "
         f"({percent(others_right / others_judged)}): {points(abs(signed))} points apart "
         f"({written_interval(size, rates.clustered, points)}, "
-        f"simultaneous over {plural(count, 'comparison')})"
+        f"simultaneous over {counted(count, 'comparison')})"
     )
     name = f"{cells.name(contrast.some)} against {_values(cells, contrast.others)}"
     return Part(name, told, abs(signed), size, judged + others_judged)
@@ -138,7 +139,7 @@ def _ratio(cells: Cells, contrast: Contrast, interval: Interval | None, count: i
         f"{_value(cells, contrast.some)} are recognised, {best_right} of {best_judged} annotated "
         f"as {_values(cells, contrast.others)}, the highest of the label: a ratio of "
         f"{decimal(value)} ({written_interval(interval, rates.clustered, decimal)}, "
-        f"simultaneous over {plural(count, 'comparison')})"
+        f"simultaneous over {counted(count, 'comparison')})"
     )
     return Part(name, told, value, interval, judged + best_judged)
 
@@ -162,7 +163,7 @@ def _remark(cells: Cells, by_label: dict[str, list[int]], small: list[int], leas
     nobody = [cell for cell, value in enumerate(cells.values) if value is None]
     if nobody:
         count = cells.rates.counts(nobody)[1]
-        told.append(f"Not annotated, and so not compared: {plural(count, 'judged case')}.")
+        told.append(f"Not annotated, and so not compared: {counted(count, 'judged case')}.")
     return " ".join(sentence for sentence in told if sentence)
 
 

@@ -11,25 +11,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from auditor.errors import ConfigurationError
+from auditor.findings import Comparison
+from auditor.findings.effects import tested_alone
 from auditor.findings.intervals import decimal, percent, written_interval
 from auditor.groups import clusters_of
 from auditor.policies.accuracies import of_share
 from auditor.policies.cells import is_true, rate_among, read
 from auditor.policies.outcome import Bound, Outcome, Part, of_parts
-from auditor.policies.pairing import Pairing
 from auditor.policies.policy import Policy
 from auditor.rates import Interval
 from auditor.store import Run
 
 
-def effect(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def effect(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`reliance.max`: |average effect| of each cue set ÷ the median margin of all judged cases.
 
     One outcome a cue set, of those that have an average effect of their own and no limit in
     `reliance.by_cue`. Effect and interval are those of the finding `effect`.
     """
     limited = policy.limits.get("reliance.by_cue", {})
-    names = [name for name in _with_effect(run) if name not in limited]
+    names = [name for name in tested_alone(run.info["cue_sets"]) if name not in limited]
     limit = policy.limits["reliance.max"]
     outcomes = tuple(_effect(run, policy, "reliance.max", name, limit) for name in names)
     if outcomes or limited:
@@ -39,7 +40,7 @@ def effect(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
     return (of_parts("reliance.max", "ratio", bound, _asked(bound), [], [], remark),)
 
 
-def effect_by_cue(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def effect_by_cue(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`reliance.by_cue`: the same with a limit for each cue set that it names.
 
     Raises `ConfigurationError` for a cue set that the run does not have.
@@ -57,7 +58,7 @@ def effect_by_cue(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome,
     return tuple(outcomes)
 
 
-def share_of_errors(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def share_of_errors(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`spurious_errors.max_share_of_errors`: confirmed or probable, of the errors tested.
 
     Untestable ones are in neither number, as in the finding `spurious_error`.
@@ -71,7 +72,7 @@ def share_of_errors(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcom
     return (of_share(name, bound, rates, policy.min_n, told, "tested errors"),)
 
 
-def share_of_cases(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def share_of_cases(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`spurious_errors.max_share_of_cases`: errors confirmed or probable, of all judged cases.
 
     Errors that were not or could not be tested may be caused too: the interval reaches from the
@@ -113,28 +114,13 @@ def share_of_cases(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome
     return (outcome,)
 
 
-def _with_effect(run: Run) -> list[str]:
-    """The cue sets whose average effect an audit estimates.
-
-    Not a single cue that is part of a set: it is tested where that had an effect, which is a
-    selection (`auditor.evidence.sets.parent`).
-    """
-    sets = {cues["name"]: set(cues["cues"]) for cues in run.info["cue_sets"]}
-    return [
-        name
-        for name, own in sets.items()
-        if len(own) > 1 or not any(own < other for other in sets.values())
-    ]
-
-
 def _effect(run: Run, policy: Policy, key: str, name: str, limit: float) -> Outcome:
     bound = Bound(limit, "at most", policy.decide)
     full = f"{key} ({name})"
     found = [
         finding
         for finding in run.findings
-        # A finding has no field for its cue; its text begins with the name in quotes.
-        if finding["kind"] == "effect" and finding["text"].startswith(f"Cue {name!r}")
+        if finding["kind"] == "effect" and finding.get("cue") == name
     ]
     delta, share = run.info["verdict"]["threshold"], run.info["thresholds"]["effect"]
     margin = delta / share if share else 0.0
@@ -151,7 +137,7 @@ def _effect(run: Run, policy: Policy, key: str, name: str, limit: float) -> Outc
 
 
 def _why_not(run: Run, name: str) -> str:
-    if name not in _with_effect(run):
+    if name not in tested_alone(run.info["cue_sets"]):
         return (
             "it is tested by itself only where a cue set that holds it had an effect, and so on "
             "no random sample."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from auditor.findings import Comparison
 from auditor.policies.outcome import Outcome, Status
-from auditor.policies.pairing import Pairing
 from auditor.policies.policy import Policy
 from auditor.store import Run
 
@@ -11,7 +11,7 @@ _NEEDS = 3
 """From this level on a verdict needs changed pixels."""
 
 
-def max_level(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def max_level(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`verdict.max_level`: the level of the run's verdict, which is a test by itself.
 
     Level 0 says nothing. Where no test could have reached the levels above the limit, not being
@@ -42,7 +42,7 @@ def max_level(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...
     return (Outcome("verdict.max_level", status, "level", limit, text, level, n=n),)
 
 
-def min_grade(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def min_grade(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`evidence.min_grade`: A (donors) or B (fills); less is too little evidence, no failure."""
     limit, grade = policy.limits["evidence.min_grade"], run.info["verdict"]["grade"]
     status: Status = "pass" if grade <= limit else "insufficient"
@@ -53,13 +53,13 @@ def min_grade(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...
     return (Outcome("evidence.min_grade", status, "grade", limit, text, grade),)
 
 
-def min_tested(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def min_tested(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`evidence.min_tested`: cases whose pixels were changed; fewer are too little evidence."""
     count = run.info["counts"].get("tested", 0)
     return (_counted("evidence.min_tested", policy, count, "cases had their pixels changed"),)
 
 
-def min_judged(run: Run, policy: Policy, _: Pairing | None) -> tuple[Outcome, ...]:
+def min_judged(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
     """`evidence.min_judged`: cases with a prediction; fewer are too little evidence."""
     count = run.info["counts"]["judged"]
     return (_counted("evidence.min_judged", policy, count, "cases have a prediction"),)
