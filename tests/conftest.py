@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -230,3 +231,12 @@ def seeded(seed: int = 0) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@pytest.fixture(scope="session")
+def demo_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo's two runs, made once; nothing is to be written in it."""
+    runs = tmp_path_factory.mktemp("demo") / "runs"
+    command = [sys.executable, "-m", "auditor", "demo", "--no-dashboard", "--out", str(runs)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return runs

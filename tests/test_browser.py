@@ -6,8 +6,6 @@ import getpass
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +62,10 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(demo_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The demo's runs; in the folder it was started in lies the sample with its configurations."""
     folder = tmp_path_factory.mktemp("site")
-    runs = folder / "runs"
-    command = [sys.executable, "-m", "auditor", "demo", "--no-dashboard", "--out", str(runs)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    runs = shutil.copytree(demo_runs, folder / "runs")  # reviews are written beside the runs
     shutil.copytree(CLINIC, folder / "clinic")
     with served(runs, folder / "log", folder / "clinic") as address:
         yield Site(address, runs)
