@@ -22,8 +22,9 @@ class Explanation(NamedTuple):
     contrast: Tensor
     """[batch] positions of the label for an error, of the runner-up for a correct case."""
     maps: Tensor
-    """[batch, 3, h, w], raw and signed, in the order of `auditor.types.MAPS`: of the
-    predicted class, of the contrast class, and of the margin (their difference)."""
+    """[batch, 3, h, w] at the layer's grid, raw and signed, in the order of
+    `auditor.types.MAPS`: of the predicted class, of the contrast class, and of the margin
+    (their difference)."""
 
 
 def explain(
@@ -34,7 +35,7 @@ def explain(
     labels: Tensor,
     method: Method,
 ) -> Explanation:
-    """Explain a batch of an `inspected` module, with one forward pass.
+    """Explain a batch of an `inspected` module, with one forward pass and the method's own.
 
     `images` is [batch, channels, height, width] and `labels` [batch] class positions; a
     list of another length raises `ValueError`. A case with logits that are not finite gets
@@ -52,6 +53,24 @@ def explain(
         return Explanation(
             look.logits.detach(), predicted, contrast, torch.stack([*maps, maps[0] - maps[1]], 1)
         )
+
+
+def view(
+    module: nn.Module,
+    to_logits: ToLogits,
+    layer: Layer,
+    images: Tensor,
+    targets: Tensor,
+    method: Method,
+) -> Tensor:
+    """Maps to be looked at, of an `inspected` module: raw, signed, detached.
+
+    `targets` is [batch] class positions. [batch, h, w] at the method's own resolution, which is
+    the model's input for some; `explain` gives those at the layer's grid, where they are
+    measured.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        return method.native(Look.at(module, to_logits, layer, images), targets).detach()
 
 
 def compared(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ FOLLOWS = 0.5
 
 _CANDIDATES = 24  # distinct outputs tried from the end of the model before giving up
 _RESHAPING = re.compile(r"Pool|Flatten|Permute|Upsample")
+_ATTENTION = re.compile(r"Att(ention|n)")
 _PASSING = re.compile(r"Dropout|StochasticDepth|DropPath|Identity")  # in eval mode
 
 
@@ -42,14 +43,14 @@ def find_layer(
     with torch.inference_mode(False), inspected(module):
         if name != "auto":
             layer_named(module, name)
-        images, places = _stimuli(shape, _device(module))
+        images, places = stimuli(shape, _device(module))
         rejected: list[str] = []
         fallback: Layer | None = None
-        for candidate in _candidates(module, images[:2], name):
-            if not _reached(module, to_logits, candidate, images[:2]):
+        for candidate in candidates(module, images[:2], name):
+            if not reached(module, to_logits, candidate, images[:2]):
                 rejected.append(f"{candidate.name} (no gradient)")
                 continue
-            layer = _followed(module, to_logits, candidate, images, places)
+            layer = followed(module, to_logits, candidate, images, places)
             if name != "auto" or (layer.follows is not None and layer.follows >= FOLLOWS):
                 return layer
             fallback = fallback or layer
@@ -86,8 +87,14 @@ def _device(module: nn.Module) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _candidates(module: nn.Module, images: Tensor, wanted: str) -> Iterator[Layer]:
-    """Layers with a spatial output, the last one first; one name for each distinct tensor."""
+def candidates(
+    module: nn.Module, images: Tensor, wanted: str, most: int | None = _CANDIDATES
+) -> Iterator[Layer]:
+    """Layers with a spatial output, the last one first; one name for each distinct tensor.
+
+    Of an `inspected` module; `wanted` is one name or "auto", `most` ends the search (None: at
+    the model's input).
+    """
     names = {part: name for name, part in module.named_modules() if name}
     events: list[tuple[str, Tensor]] = []
     created: dict[int, str] = {}  # id of an output to the class of the module that made it
@@ -113,6 +120,8 @@ def _candidates(module: nn.Module, images: Tensor, wanted: str) -> Iterator[Laye
             or runs[name] > 1
             or _RESHAPING.search(kinds[name])
             or _PASSING.search(kinds[name])
+            # An attention's own queries, keys or values: what goes into it stands before it.
+            or (kinds[name] == "Linear" and _ATTENTION.search(kinds.get(_around(name), "")))
             # A container that ends in pooling hands on the pool's own output.
             or _RESHAPING.search(created[id(output)])
         ):
@@ -122,15 +131,22 @@ def _candidates(module: nn.Module, images: Tensor, wanted: str) -> Iterator[Laye
             continue
         seen.add(id(output))
         yield Layer(name, *layout, chosen="auto" if wanted == "auto" else "named")
-        if len(seen) == _CANDIDATES or wanted != "auto":
+        if len(seen) == most or wanted != "auto":
             return
+
+
+def _around(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _layout(
     output: Tensor, images: Tensor
-) -> tuple[Literal["NCHW", "NHWC", "tokens"], Size, int] | None:
+) -> tuple[Literal["NCHW", "NHWC", "tokens", "LND"], Size, int] | None:
     """How an output lies in space: (layout, grid, prefix tokens); None if it does not."""
     batch, _, height, width = images.shape
+    if output.ndim == 3 and output.shape[0] != batch == output.shape[1]:
+        found = _layout(output.transpose(0, 1), images)
+        return None if found is None else ("LND", *found[1:])
     if output.shape[0] != batch:
         return None
     if output.ndim == 4:
@@ -163,7 +179,7 @@ def _grid_of(tokens: int, height: int, width: int) -> Size | None:
     return None
 
 
-def _stimuli(shape: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+def stimuli(shape: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """A quiet image and nine with a textured patch in turn, and the patches' places.
 
     [10, channels, height, width], in normalised units, and [9, 2] rows and columns, 0 to 2.
@@ -180,14 +196,14 @@ def _stimuli(shape: tuple[int, int, int], device: torch.device) -> tuple[Tensor,
     return images.to(device), places
 
 
-def _reached(module: nn.Module, to_logits: ToLogits, layer: Layer, images: Tensor) -> bool:
+def reached(module: nn.Module, to_logits: ToLogits, layer: Layer, images: Tensor) -> bool:
     """Whether the logits have a gradient through the layer's cells."""
     gradients = _mixed_gradients(module, to_logits, layer, images)
     # NaN counts as a gradient: such cases are recorded one by one later.
     return any(bool(gradient.abs().sum() != 0) for _, gradient in gradients)
 
 
-def _followed(
+def followed(
     module: nn.Module, to_logits: ToLogits, layer: Layer, images: Tensor, places: Tensor
 ) -> Layer:
     """The layer with `follows` measured."""

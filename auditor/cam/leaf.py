@@ -99,6 +99,21 @@ def forward(module: nn.Module, layer: str, images: Tensor) -> Pass:
     return Pass(output, leaves[0])
 
 
+def resumed(module: nn.Module, layer: str, images: Tensor, output: Tensor) -> Any:
+    """What an `inspected` module gives where `layer` puts out `output` in place of its own.
+
+    Without gradients. `output` may be of another batch than `images`, if all that follows the
+    layer takes it from there.
+    """
+    # A clone, since what follows may write into it.
+    hook = layer_named(module, layer).register_forward_hook(lambda *_: output.clone())
+    try:
+        with torch.no_grad():
+            return module(images)
+    finally:
+        hook.remove()
+
+
 def run_hooked(module: nn.Module, images: Tensor, hooks: Iterable[RemovableHandle]) -> None:
     """Run a module for what its hooks see, without gradients; they are removed, come what may."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from auditor.types import Size
@@ -15,7 +16,8 @@ class Layer:
     """A layer and how its output is laid out in space."""
 
     name: str
-    layout: Literal["NCHW", "NHWC", "tokens"]
+    layout: Literal["NCHW", "NHWC", "tokens", "LND"]
+    """Of the output: "tokens" is [batch, tokens, channels], "LND" [tokens, batch, channels]."""
     grid: Size
     """(height, width) of the map."""
     prefix: int = 0
@@ -31,5 +33,20 @@ class Layer:
             return values
         if self.layout == "NHWC":
             return values.permute(0, 3, 1, 2)
+        if self.layout == "LND":
+            values = values.transpose(0, 1)
         tokens = values[:, self.prefix :].transpose(1, 2)
         return tokens.reshape(*tokens.shape[:2], *self.grid)
+
+    def placed(self, cells: Tensor, output: Tensor) -> Tensor:
+        """The layer's output with other cells: the inverse of `spatial`.
+
+        `cells` is [batch, channels, h, w]; tokens before the grid's stay as in `output`.
+        """
+        if self.layout == "NCHW":
+            return cells
+        if self.layout == "NHWC":
+            return cells.permute(0, 2, 3, 1)
+        if self.layout == "LND":
+            return torch.cat([output[: self.prefix], cells.flatten(2).permute(2, 0, 1)])
+        return torch.cat([output[:, : self.prefix], cells.flatten(2).transpose(1, 2)], dim=1)
