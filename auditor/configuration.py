@@ -42,6 +42,11 @@ class PreprocessConfig:
     interpolation: str | None = None
     pad: int | Literal["square"] | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether size, crop, mean and std are all given, so that no model's own are needed."""
+        return None not in (self.resize, self.crop, self.mean, self.std)
+
     def over(self, default: Preprocess) -> Preprocess:
         """`default` with every value that the configuration gives put in its place.
 
@@ -64,6 +69,16 @@ class PreprocessConfig:
 
 
 @dataclass(frozen=True)
+class PromptsConfig:
+    """By which sentences a CLIP model knows each class: every word in every template."""
+
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+    """Each with one `{}`, where the word stands."""
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Words for a class; a class without an entry goes by its name."""
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Which classifier is audited; exactly one of architecture, factory and file is given."""
 
@@ -77,6 +92,8 @@ class ModelConfig:
     threshold: float | None = None
     expected_accuracy: float | None = None
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    prompts: PromptsConfig | None = None
+    """None where the configuration has no `[model.prompts]`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,12 @@ class AuditConfig:
 
     method: str = "gradcam"
     seed: int = 0
+    methods: tuple[str, ...] = ()
+    """Further methods that errors are judged with; none of them changes a flag."""
+    layers: bool = False
+    """Whether maps are also made at layers spread over the depth of the model."""
+    faithfulness: int = 0
+    """Cases on which it is measured how well maps foretell what taking pixels away does."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +273,7 @@ class _Reader:
     def model(self, table: dict[str, Any]) -> ModelConfig:
         keys = (
             "architecture factory file checkpoint weights classes layer threshold "
-            "expected_accuracy preprocess"
+            "expected_accuracy preprocess prompts"
         ).split()
         self.refuse_unknown(table, set(keys), "model.")
         get = self.getter(table, "model.")
@@ -265,6 +288,7 @@ class _Reader:
             threshold=get("threshold", values.between(0, 1), None),
             expected_accuracy=get("expected_accuracy", values.between(0, 1), None),
             preprocess=self.preprocess(self.table(table, "preprocess", "model.")),
+            prompts=self.prompts(table) if "prompts" in table else None,
         )
         given = [k for k in ("architecture", "factory", "file") if getattr(model, k) is not None]
         if len(given) > 1:
@@ -279,13 +303,37 @@ class _Reader:
             raise self.error(
                 "model.weights",
                 f"is given beside model.{'file' if model.file else 'factory'}",
-                "drop it, since it names weights of a torchvision architecture",
+                "drop it, since it names weights of an architecture",
+            )
+        if model.prompts is not None and (model.file or model.factory):
+            raise self.error(
+                "model.prompts",
+                f"is given beside model.{'file' if model.file else 'factory'}",
+                "drop it, since it describes the classes of a CLIP architecture",
             )
         if len(set(model.classes)) != len(model.classes):
             raise self.error(
                 "model.classes", f"repeats a name: {list(model.classes)}", "name each class once"
             )
         return model
+
+    def prompts(self, model: dict[str, Any]) -> PromptsConfig:
+        table = self.table(model, "prompts", "model.")
+        self.refuse_unknown(table, {"templates", "words"}, "model.prompts.")
+        get = self.getter(table, "model.prompts.")
+        default = PromptsConfig()
+        prompts = PromptsConfig(
+            templates=get("templates", values.templates, default.templates),
+            words=get("words", values.strings_table, default.words),
+        )
+        classes = model.get("classes", [])
+        for name, words in prompts.words.items():
+            key = f"model.prompts.words.{name}"
+            if name not in classes:
+                raise self.error(key, "is no class", f"name one of model.classes ({classes})")
+            if not words:
+                raise self.error(key, "is empty", "leave it out, and the class goes by its name")
+        return prompts
 
     def preprocess(self, table: dict[str, Any]) -> PreprocessConfig:
         keys = {"resize", "crop", "mean", "std", "interpolation", "pad"}
@@ -301,10 +349,16 @@ class _Reader:
         )
 
     def audit(self, table: dict[str, Any]) -> AuditConfig:
-        self.refuse_unknown(table, {"method", "seed"}, "audit.")
+        self.refuse_unknown(
+            table, {"method", "seed", "methods", "layers", "faithfulness"}, "audit."
+        )
         get = self.getter(table, "audit.")
         return AuditConfig(
-            method=get("method", values.string, "gradcam"), seed=get("seed", values.whole_number, 0)
+            method=get("method", values.string, "gradcam"),
+            seed=get("seed", values.whole_number, 0),
+            methods=get("methods", values.strings, ()),
+            layers=get("layers", values.true_or_false, False),
+            faithfulness=get("faithfulness", values.whole_number, 0),
         )
 
     def evidence(self, table: dict[str, Any]) -> EvidenceConfig:

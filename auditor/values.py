@@ -38,6 +38,14 @@ def string_table(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def templates(value: Any) -> tuple[str, ...]:
+    """Sentences with one `{}` each, at least one."""
+    found = strings(value)
+    if not found or any(text.count("{}") != 1 for text in found):
+        raise Unusable('a list of sentences with one {} each, such as ["a photo of a {}."]')
+    return found
+
+
 def strings_table(value: Any) -> dict[str, tuple[str, ...]]:
     """A table of lists of strings."""
     if not isinstance(value, dict):
@@ -65,6 +73,13 @@ def positive_whole_number(value: Any) -> int:
     """A whole number, 1 or more."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Unusable("a whole number, 1 or more")
+    return value
+
+
+def true_or_false(value: Any) -> bool:
+    """A truth value."""
+    if not isinstance(value, bool):
+        raise Unusable("true or false")
     return value
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from auditor.errors import ModelError
 from auditor.geometry import Preprocess
+from auditor.models.extras import extra
 
 VERSION = 1
 
@@ -40,7 +41,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a state dict, alone or wrapped as `state_dict` or `model`, or Auditor's own.
 
-    Raises `ModelError`, also for anything that would have to be unpickled.
+    A file whose name ends in `.safetensors` is read as such. Raises `ModelError`, also for
+    anything that would have to be unpickled.
     """
     content = _load(path)
     if isinstance(content, Mapping) and "auditor_checkpoint" in content:
@@ -98,6 +100,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _load(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return _load_safetensors(path)
     if _is_torchscript(path):
         raise ModelError(
             f"{path}: is a TorchScript program, not a checkpoint, and reading it would run its "
@@ -121,6 +125,20 @@ def _load(path: Path) -> Any:
         raise ModelError(
             f"{path}: cannot be read as a checkpoint ({reason}); it may be damaged or of "
             "another program. Save model.state_dict() with torch.save."
+        ) from None
+
+
+def _load_safetensors(path: Path) -> Any:
+    # Both extras bring it; the format itself can hold nothing but tensors.
+    reader = extra("safetensors.torch", "timm")
+    try:
+        return reader.load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; correct model.checkpoint.") from None
+    except Exception as error:  # noqa: BLE001 - its own exception type is no public name
+        raise ModelError(
+            f"{path}: cannot be read as safetensors ({error}); it may be damaged. Save "
+            "model.state_dict() with safetensors.torch.save_file."
         ) from None
 
 

@@ -72,13 +72,7 @@ class Classifier:
 
     def inputs(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Normalise [batch, height, width, channels] bytes on the module's device."""
-        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        mean, std = (
-            torch.tensor(values, device=self.device).view(-1, 1, 1)
-            for values in (self.preprocess.mean, self.preprocess.std)
-        )
-        # The same order of operations as torchvision's ToTensor and Normalize.
-        return images.to(torch.float32).div_(255).sub_(mean).div_(std).contiguous()
+        return normalised(pixels, self.preprocess, self.device)
 
     def logits(self, output: Any) -> Tensor:
         """Any model's output as logits whose largest is the decision: [batch, classes].
@@ -128,6 +122,17 @@ class Classifier:
                 + (f", nor are {len(unknown) - 1} other labels" if len(unknown) > 1 else "")
                 + ". Correct dataset.label or model.classes, or leave those rows out."
             )
+
+
+def normalised(pixels: NDArray[np.uint8], preprocess: Preprocess, device: torch.device) -> Tensor:
+    """[batch, height, width, channels] bytes as [batch, channels, height, width] on a device."""
+    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+    mean, std = (
+        torch.tensor(values, device=device).view(-1, 1, 1)
+        for values in (preprocess.mean, preprocess.std)
+    )
+    # The same order of operations as torchvision's ToTensor and Normalize.
+    return images.to(torch.float32).div_(255).sub_(mean).div_(std).contiguous()
 
 
 def _shortened(names: tuple[str, ...], most: int = 8) -> str:

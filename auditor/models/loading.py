@@ -7,17 +7,17 @@ import inspect
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from auditor.configuration import Config, ModelConfig, read_config
-from auditor.errors import ConfigurationError, ModelError
+from auditor.errors import ModelError
 from auditor.geometry import Preprocess
 from auditor.hashing import file_sha256
 from auditor.models.architectures import (
@@ -27,9 +27,11 @@ from auditor.models.architectures import (
     load_pretrained,
     preset,
 )
+from auditor.models.assembling import assembled, class_names, load_state, origin_of
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, unwrapped
 from auditor.models.classifier import Classifier
 from auditor.models.exports import read_export
+from auditor.models.libraries import LIBRARIES, library_of
 from auditor.models.operators import torchvision
 
 
@@ -47,6 +49,8 @@ def load_classifier(source: str | Path | Config) -> Classifier:
         classifier = _from_factory(model, checkpoint, config.path)
     elif model.file is not None:
         classifier = _from_export(model, model.file, config.path)
+    elif (library := library_of(model, config.path)) is not None:
+        classifier = LIBRARIES[library](model, checkpoint, config.path)
     else:
         classifier = _from_torchvision(model, checkpoint, config.path)
     classifier.module.eval()
@@ -68,7 +72,7 @@ def _from_torchvision(model: ModelConfig, checkpoint: Checkpoint | None, path: P
                 f"{model.checkpoint}: holds a {checkpoint.architecture}, but model.architecture "
                 f"is {architecture!r}; leave the key out, or correct it."
             )
-        classes = _classes(model, checkpoint, path)
+        classes = class_names(model, checkpoint, path)
         module = _with_state(architecture, classes, checkpoint, model.checkpoint)
         default = checkpoint.preprocess or preset(architecture)
     elif model.weights is not None:
@@ -80,8 +84,10 @@ def _from_torchvision(model: ModelConfig, checkpoint: Checkpoint | None, path: P
             f"{path}: [model] gives neither checkpoint nor weights, so {architecture} would be "
             'untrained; add checkpoint = "file.pt" or weights = "IMAGENET1K_V1".'
         )
-    origin = _origin(model, architecture=architecture, training=checkpoint and checkpoint.training)
-    return _classifier(module, classes, model, default, origin, path)
+    origin = origin_of(
+        model, architecture=architecture, training=checkpoint and checkpoint.training
+    )
+    return assembled(module, classes, model, default, origin, path)
 
 
 def _with_state(
@@ -97,39 +103,10 @@ def _with_state(
             "all of them, in the order of the outputs."
         )
     module = build(architecture, width or len(classes), state)
-    _load_state(module, state, path, architecture)
+    load_state(module, state, path, architecture)
     for name, value in checkpoint.options.items():
         setattr(module, name, value)
     return module
-
-
-def _load_state(
-    module: nn.Module, state: Mapping[str, Tensor], path: Path | None, name: str
-) -> None:
-    expected = module.state_dict()
-    state = unwrapped(state, expected)
-    missing = [key for key in expected if key not in state]
-    extra = [key for key in state if key not in expected]
-    wrong = [key for key in expected if key in state and expected[key].shape != state[key].shape]
-    # Batch counters came with PyTorch 0.4.1, and evaluation does not read them.
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or extra or wrong:
-        told = [
-            f"{len(keys)} tensors {what}, such as {keys[0]!r}"
-            for what, keys in (
-                ("missing", missing),
-                ("unknown", extra),
-                ("of another shape", wrong),
-            )
-            if keys
-        ]
-        if wrong:
-            told[-1] += f" ({tuple(state[wrong[0]].shape)}, not {tuple(expected[wrong[0]].shape)})"
-        raise ModelError(
-            f"{path}: is not a checkpoint of {name}: {'; '.join(told)}. Correct "
-            "model.architecture or model.checkpoint."
-        )
-    module.load_state_dict(state, strict=False)
 
 
 def _from_factory(model: ModelConfig, checkpoint: Checkpoint | None, path: Path) -> Classifier:
@@ -151,17 +128,17 @@ def _from_factory(model: ModelConfig, checkpoint: Checkpoint | None, path: Path)
             "must return a torch.nn.Module."
         )
     if checkpoint is not None:
-        _load_state(module, checkpoint.state, model.checkpoint, model.factory)
+        load_state(module, checkpoint.state, model.checkpoint, model.factory)
     source = _source(factory, module_name)
-    origin = _origin(
+    origin = origin_of(
         model,
         factory=model.factory,
         factory_sha256=file_sha256(source) if source else None,
         training=checkpoint and checkpoint.training,
     )
     default = (checkpoint and checkpoint.preprocess) or Preprocess()
-    classes = _classes(model, checkpoint, path)
-    return _classifier(module, classes, model, default, origin, path)
+    classes = class_names(model, checkpoint, path)
+    return assembled(module, classes, model, default, origin, path)
 
 
 def _found(module_name: str, function_name: str, factory: str, path: Path) -> Callable[[], object]:
@@ -222,55 +199,8 @@ def _source(factory: object, module_name: str) -> Path | None:
 
 def _from_export(model: ModelConfig, file: Path, path: Path) -> Classifier:
     module = read_export(file)
-    origin = _origin(model, file=file.name, file_sha256=file_sha256(file))
-    return _classifier(module, _classes(model, None, path), model, Preprocess(), origin, path)
-
-
-def _classes(model: ModelConfig, checkpoint: Checkpoint | None, path: Path) -> tuple[str, ...]:
-    carried = checkpoint.classes if checkpoint else ()
-    if carried and model.classes and carried != model.classes:
-        raise ModelError(
-            f"{model.checkpoint}: was trained on the classes {list(carried)}, but model.classes "
-            f"is {list(model.classes)}; leave the key out, or put it in that order."
-        )
-    classes = model.classes or carried
-    if not classes:
-        raise ModelError(
-            f"{path}: model.classes is missing, and the model does not carry the names of its "
-            "classes; list them in the order of its outputs."
-        )
-    return classes
-
-
-def _classifier(
-    module: nn.Module,
-    classes: tuple[str, ...],
-    model: ModelConfig,
-    default: Preprocess,
-    origin: Mapping[str, Any],
-    path: Path,
-) -> Classifier:
-    try:
-        return Classifier(
-            module=module,
-            classes=classes,
-            preprocess=model.preprocess.over(default),
-            layer=model.layer,
-            threshold=model.threshold,
-            origin=origin,
-        )
-    except (ConfigurationError, ModelError) as error:
-        raise type(error)(f"{path}: {error}") from None
-
-
-def _origin(model: ModelConfig, **given: Any) -> dict[str, Any]:
-    origin = {key: value for key, value in given.items() if value}
-    if model.checkpoint is not None:
-        origin["checkpoint"] = model.checkpoint.name
-        origin["checkpoint_sha256"] = file_sha256(model.checkpoint)
-    if model.weights is not None:
-        origin["weights"] = model.weights
-    return origin
+    origin = origin_of(model, file=file.name, file_sha256=file_sha256(file))
+    return assembled(module, class_names(model, None, path), model, Preprocess(), origin, path)
 
 
 def _try(classifier: Classifier, path: Path) -> None:
