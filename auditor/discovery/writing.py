@@ -1,0 +1,317 @@
+"""A discovery: cases → clusters → what they are like → a folder of files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from auditor.datasets import Dataset
+from auditor.discovery.clusters import HINT, NEXT, NO_STRUCTURE, described, nearest
+from auditor.discovery.options import MOST_CLUSTERS, DiscoveryOptions, Kind
+from auditor.discovery.page import page
+from auditor.discovery.selection import (
+    Features,
+    Selection,
+    feature_vectors,
+    map_vectors,
+    select,
+)
+from auditor.discovery.sheets import Tile, sheet
+from auditor.discovery.spectral import ALPHA, NULLS, Grouping, grouped
+from auditor.discovery.tasks import places, task, written_task
+from auditor.discovery.wording import counted
+from auditor.errors import AuditorError, CaseError, RunError
+from auditor.exports.identity import identity
+from auditor.exports.request import Request
+from auditor.geometry import Preprocess
+from auditor.report.blurring import Blurred
+from auditor.report.wording import written
+from auditor.store import Run
+
+VERSION = 1
+"""Of clusters.json: grows when a reader of it would have to change."""
+
+Step = Literal["comparing", "drawing"]
+Progress = Callable[[Step, int, int], None]
+"""Called with (step, done, in all): chance data clustered, contact sheets drawn."""
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """A folder that was written."""
+
+    folder: Path
+    document: Mapping[str, Any]
+    """What clusters.json holds."""
+
+
+def discover(
+    run: Run,
+    out: str | Path,
+    options: DiscoveryOptions | None = None,
+    *,
+    dataset: Dataset | None = None,
+    features: Features | None = None,
+    progress: Progress | None = None,
+) -> Discovered:
+    """Cluster the errors of a finished run, and write `out`, a folder that does not exist.
+
+    What it holds is listed in docs/discovery.md. `dataset` is given where it is open; otherwise it
+    is opened from the run's configuration. `features` gives the features under maps, which
+    `auditor.pipeline.featuring` makes; it is needed unless cases are clustered by maps alone.
+    The folder appears whole or not at all. Raises `AuditorError`, for instance for fewer than 20
+    errors.
+    """
+    out, options = Path(out), options or DiscoveryOptions()
+    told = progress or (lambda _step, _done, _total: None)
+    _check(run, out, options, features)
+    selection = select(run, options)
+    opened, notes = _opened(run, dataset, options)
+    if opened is not None:
+        _refuse_missing(run, opened, selection)
+    groupings: dict[Kind, Grouping] = {}
+    for number, kind in enumerate(options.kinds):
+        vectors = _vectors(kind, selection, features)
+        found = grouped(vectors, options.seed, options.clusters, _part(told, number, options))
+        if found is None:
+            notes.append(f"All {len(selection.cases)} cases have the same {kind}: no clusters.")
+        else:
+            groupings[kind] = found
+    if not groupings:
+        raise RunError(f"{run.path}: {notes[-1]}")
+    kinds = [_kind(run, selection, kind, grouping) for kind, grouping in groupings.items()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        part = Path(temporary) / "made"
+        part.mkdir()
+        if opened is not None:
+            shown = _sheets(run, opened, selection, groupings, kinds, options, part, told)
+            notes += shown
+            made = task(run, opened, selection, groupings)
+            (part / "coco.json").write_text(written_task(made), "ascii", newline="\n")
+            if made.problems:
+                notes.append(
+                    f"{counted(made.problems, 'image')} or its masks cannot be read, and "
+                    "coco.json lacks them."
+                )
+        document = _document(run, options, selection, kinds, notes, opened is not None)
+        text = json.dumps(document, indent=1, allow_nan=False)
+        (part / "clusters.json").write_text(text + "\n", "ascii", newline="\n")
+        pq.write_table(_table(selection, groupings), part / "clusters.parquet")
+        (part / "index.html").write_bytes(page(document, part))
+        if out.exists():
+            out.rmdir()  # empty, as was checked
+        shutil.move(part, out)
+    return Discovered(out, document)
+
+
+def _check(run: Run, out: Path, options: DiscoveryOptions, features: Features | None) -> None:
+    if out.resolve().is_relative_to(run.path.resolve()):
+        raise AuditorError(f"{out}: lies in the run, which is never changed; give another place.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise AuditorError(f"{out}: exists; choose another name, or remove it.")
+    if features is None and "features" in options.kinds:
+        raise AuditorError(
+            "cases cannot be clustered by features without the model; give features=, or by='maps'."
+        )
+
+
+def _opened(
+    run: Run, dataset: Dataset | None, options: DiscoveryOptions
+) -> tuple[Dataset | None, list[str]]:
+    """The dataset, and notes; None where it cannot be opened and no picture is wanted."""
+    try:
+        opened = Request(run, dataset).opened()
+    except AuditorError as error:
+        if options.images:
+            raise type(error)(f"{error} Or give --no-images.") from None
+        return None, [f"coco.json is not written, since the dataset cannot be opened: {error}"]
+    notes = []
+    at = places(opened)
+    ids = [at.get(case) for case in run.read_cases(["id"])["id"].astype(str)]
+    known = np.array([place for place in ids if place is not None], dtype=np.intp)
+    if opened.fingerprint(known) != run.info["identity"]["dataset"]:
+        notes.append(
+            "The dataset is not as it was audited (its fingerprint differs): images and masks are "
+            "today's, maps those of the audit."
+        )
+    if options.blur:
+        Blurred.of(opened, options.blur)  # refuses an unknown region
+    return opened, notes
+
+
+def _refuse_missing(run: Run, dataset: Dataset, selection: Selection) -> None:
+    at = places(dataset)
+    for case in selection.cases["id"].astype(str):
+        if case not in at:
+            raise RunError(
+                f"{dataset.config.path}: holds no case {case!r} any more, which {run.path} "
+                "audited; restore the dataset, or audit again."
+            )
+
+
+def _vectors(kind: Kind, selection: Selection, features: Features | None) -> NDArray[np.float64]:
+    if kind == "maps":
+        return map_vectors(selection.shares)
+    assert features is not None  # checked before
+    ids = [str(case) for case in selection.cases["id"]]
+    return feature_vectors(features(ids, selection.shares))
+
+
+def _part(told: Progress, number: int, options: DiscoveryOptions) -> Callable[[int, int], None]:
+    """Tells of one kind as a part of all."""
+    kinds = len(options.kinds)
+    return lambda done, total: told("comparing", number * total + done, kinds * total)
+
+
+def _kind(run: Run, selection: Selection, kind: Kind, grouping: Grouping) -> dict[str, Any]:
+    clusters = described(selection, grouping, run.info["attributes"])
+    for cluster in clusters:
+        cluster["sheet"] = None
+    p = written(grouping.p, "p")
+    bound = (
+        " So many are the most that are looked for: they may be parts of a continuum."
+        if grouping.count == MOST_CLUSTERS
+        else ""
+    )
+    verdict = (
+        f"{grouping.count} clusters, better than those of data without any (p = {p}).{bound}"
+        if grouping.structure
+        else f"{NO_STRUCTURE.capitalize()} (p = {p}): data without clusters, cut in the same way, "
+        f"give groups as good. The {grouping.count} below only put similar cases side by side."
+    )
+    return {
+        "by": kind,
+        "structure": grouping.structure,
+        "text": verdict,
+        "p": grouping.p,
+        "p_silhouette": grouping.p_silhouette,
+        "p_eigengap": grouping.p_eigengap,
+        "silhouette": grouping.silhouette,
+        "eigengap": grouping.eigengap,
+        "eigenvalues": [round(value, 6) for value in grouping.eigenvalues],
+        "neighbours": grouping.neighbours,
+        "dimensions": grouping.dimensions,
+        "tested": grouping.tested,
+        "clusters": clusters,
+    }
+
+
+def _sheets(
+    run: Run,
+    dataset: Dataset,
+    selection: Selection,
+    groupings: Mapping[Kind, Grouping],
+    kinds: list[dict[str, Any]],
+    options: DiscoveryOptions,
+    folder: Path,
+    told: Progress,
+) -> list[str]:
+    """Draw the contact sheets, name them in `kinds`, and return notes."""
+    if not options.images:
+        return []
+    shown = Blurred.of(dataset, options.blur) if options.blur else dataset
+    preprocess = Preprocess.read(run.info["model"]["preprocess"])
+    at = places(dataset)
+    total, done, hidden = sum(one.count for one in groupings.values()), 0, 0
+    for kind in kinds:
+        grouping = groupings[kind["by"]]
+        for cluster in kind["clusters"]:
+            told("drawing", done, total)
+            tiles = []
+            for row in nearest(grouping, cluster["number"]):
+                case = selection.cases.iloc[int(row)]
+                pixels = _pixels(shown, preprocess, at[str(case["id"])])
+                hidden += pixels is None
+                subtitle = f"{case['label']} → {case['predicted']}"
+                share = selection.shares[row]
+                tiles.append(Tile(pixels, share, str(case["id"]), subtitle))
+            title = f"By {kind['by']}: cluster {cluster['number']} of {grouping.count}"
+            warning = "" if kind["structure"] else f"{NO_STRUCTURE.capitalize()}. "
+            lines = [
+                cluster["text"],
+                f"{warning}A hint, not a finding: a cluster is no cause. Shown: "
+                f"{counted(len(tiles), 'case')} nearest the centre; outlined: where the map holds "
+                "half of its maximum or more.",
+            ]
+            name = f"{kind['by']}-cluster-{cluster['number']:02}.png"
+            mean = np.array(cluster["mean_map"])
+            sheet(title, lines, mean, tiles).save(folder / name)
+            cluster["sheet"] = name
+            done += 1
+    told("drawing", total, total)
+    if not hidden:
+        return []
+    return [
+        f"{counted(hidden, 'picture')} on the contact sheets cannot be shown: the image cannot be "
+        "read, or a region that was to be made unrecognisable is not annotated in it."
+    ]
+
+
+def _pixels(dataset: Dataset, preprocess: Preprocess, place: int) -> NDArray[np.uint8] | None:
+    try:
+        return preprocess.pixels(dataset.read(place).picture.image)
+    except CaseError:
+        return None
+
+
+def _document(
+    run: Run,
+    options: DiscoveryOptions,
+    selection: Selection,
+    kinds: list[dict[str, Any]],
+    notes: list[str],
+    with_task: bool,
+) -> dict[str, Any]:
+    return {
+        "auditor_discovery": VERSION,
+        "hint": HINT,
+        "next": list(NEXT),
+        "run": identity(run),
+        "options": asdict(options) | {"blur": list(options.blur)},
+        "method": {
+            "source": "SpRAy: Lapuschkin et al. 2019, Nature Communications 10:1096",
+            "maps": "margin maps, positive part, each summing to 1",
+            "layer": run.info["layer"]["name"],
+            "grid": list(selection.shares.shape[1:]),
+            "nulls": NULLS,
+            "alpha": ALPHA,
+        },
+        "cases": {
+            "considered": selection.considered,
+            "without_positive_evidence": selection.without_evidence,
+            "left_out": selection.left_out,
+            "clustered": len(selection.cases),
+        },
+        "kinds": kinds,
+        "task": "coco.json" if with_task else None,
+        "notes": notes,
+    }
+
+
+def _table(selection: Selection, groupings: Mapping[Kind, Grouping]) -> pa.Table:
+    """A row a case and kind: `id`, `by`, `cluster`, `distance` to the cluster's centre."""
+    ids = selection.cases["id"].astype(str).tolist()
+    kinds = list(groupings)
+    return pa.table(
+        {
+            "id": pa.array([case for _ in kinds for case in ids], pa.string()),
+            "by": pa.array([kind for kind in kinds for _ in ids], pa.string()),
+            "cluster": pa.array(
+                np.concatenate([one.clusters for one in groupings.values()]), pa.int32()
+            ),
+            "distance": pa.array(
+                np.concatenate([one.distances for one in groupings.values()]), pa.float64()
+            ),
+        }
+    )
