@@ -6,6 +6,7 @@ from auditor.dashboard import attention, state
 from auditor.dashboard.words import plain
 from auditor.errors import AuditorError
 from auditor.figures.curves import level_curve, lift_curve
+from auditor.figures.depth import depth_curve
 from auditor.figures.intervals import mass_dots
 from auditor.figures.spreads import spread_boxes
 
@@ -49,6 +50,21 @@ try:
     with right:
         st.caption("Cases with a cue's lift above a limit: a rule that many tools use.")
         st.plotly_chart(lift_curve(attention.lift_sensitivity(run)), key="lifts")
+
+    depth = attention.by_depth(run)
+    if depth is not None:
+        st.header("By depth")
+        cues = list(run.info["regions"]["cues"])
+        known = [*cues, *(name for name in depth["region"].unique() if name not in cues)]
+        region = st.segmented_control("Region", known, default=known[0], key="depth_region")
+        shown = depth[depth["region"] == (region or known[0])]
+        st.plotly_chart(depth_curve(shown, measure or "lift"), key="depth")
+        st.caption(
+            "The same cases at every layer. Early layers answer to edges and colours, whatever "
+            "the class: their maps are views, and no verdict rests on them."
+        )
+        with st.expander("As a table"):
+            st.dataframe(shown, hide_index=True)
 except AuditorError as error:
     st.error(plain(error))
     st.stop()

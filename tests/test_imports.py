@@ -19,12 +19,15 @@ LAYERS = {
     "types": 0,
     "errors": 0,
     "hashing": 0,
+    "language": 0,
     "configuration": 1,
+    "correlations": 1,
     "geometry": 1,
     "groups": 1,
     "measures": 1,
     "permutations": 1,
     "rates": 1,
+    "reasons": 1,
     "regions": 1,
     "sample": 1,
     "scenes": 1,
@@ -45,6 +48,7 @@ LAYERS = {
     "policies": 4,
     "report": 4,
     "study": 4,
+    "discovery": 4.75,  # its tasks are exports, its page is made of what the report has
     "exports": 4.5,  # the model card is made of what the report says
     "cli": 6,
     "dashboard": 5,

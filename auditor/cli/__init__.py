@@ -18,8 +18,10 @@ from auditor.cli.check import check
 from auditor.cli.compare import compare
 from auditor.cli.dashboard import dashboard
 from auditor.cli.demo import demo
+from auditor.cli.discover import discover
 from auditor.cli.export import export
 from auditor.cli.finetune import finetune
+from auditor.cli.hint import hint
 from auditor.cli.report import report
 from auditor.cli.reviews import reviews
 from auditor.cli.show import show
@@ -55,7 +57,9 @@ for command in (
     export,
     compare,
     check,
+    discover,
     reviews,
+    hint,
     finetune,
     study,
 ):

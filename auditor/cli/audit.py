@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from auditor.cli.progress import progress_bar
-from auditor.cli.show import print_summary
+from auditor.cli.show import in_language, print_summary
 from auditor.cli.text import printable
+from auditor.language import Language, phrase, spoken
 from auditor.values import Unusable, evidence_cases
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ class Cases(click.ParamType):  # type: ignore[type-arg]  # no generic at run tim
             self.fail(f"{value!r} is not {unusable}.", param, ctx)
 
 
+class Names(click.ParamType):  # type: ignore[type-arg]  # no generic at run time
+    """Names with commas between."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Each name once, in order; none of an empty text."""
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory of the run.")
@@ -51,7 +63,25 @@ class Cases(click.ParamType):  # type: ignore[type-arg]  # no generic at run tim
     metavar="N|all|suspects",
     help="Cases whose pixels are changed; by default what the configuration says.",
 )
+@click.option(
+    "--methods",
+    type=Names(),
+    help="Further explanation methods that errors are judged with, by commas; no flag rests on "
+    "them.",
+)
+@click.option(
+    "--layers/--no-layers",
+    default=None,
+    help="Also make maps at layers over the depth of the model.",
+)
+@click.option(
+    "--faithfulness",
+    type=click.IntRange(0),
+    metavar="N",
+    help="On N cases, measure whether maps foretell what taking pixels away does.",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable or mismatched case.")
+@in_language
 def audit(
     config: Path,
     out: Path,
@@ -61,25 +91,45 @@ def audit(
     batch_size: int,
     fresh: bool,
     evidence: Literal["suspects", "all"] | int | None,
+    methods: tuple[str, ...] | None,
+    layers: bool | None,
+    faithfulness: int | None,
     strict: bool,
+    language: Language,
 ) -> None:
     """Audit the classifier and dataset that CONFIG names, and write a run.
 
-    Interrupted, it is continued by the same command. Example:
+    Interrupted, it is continued by the same command. What is looked at beside the audit's own
+    maps (docs/views.md) costs time and changes no flag. Examples:
 
     \b
     auditor audit audit.toml --out runs/first --limit 500
+    auditor audit audit.toml --out runs/first --methods layercam,gradcam++
+    auditor audit audit.toml --out runs/first --layers --faithfulness 16
     """
     import auditor
 
     read = auditor.read_config(config)
-    settings = auditor.Settings(limit, device, workers, batch_size, fresh, strict, evidence)
+    settings = auditor.Settings(
+        limit,
+        device,
+        workers,
+        batch_size,
+        fresh,
+        strict,
+        evidence,
+        methods,
+        layers,
+        faithfulness,
+    )
     finished = out.exists()
     run = audited(read, out, "Auditing", settings)
     if finished:
-        name = printable(str(out))
-        click.echo(f"{name} was finished before, with these very inputs; nothing was computed.")
-    print_summary(run)
+        told = phrase(
+            "{run} was finished before, with these very inputs; nothing was computed.", run=str(out)
+        )
+        click.echo(printable(spoken(told, language)))
+    print_summary(run, language=language)
 
 
 def audited(config: Config, out: Path, label: str, settings: Settings | None = None) -> Run:
@@ -95,6 +145,9 @@ def audited(config: Config, out: Path, label: str, settings: Settings | None = N
         "changes": ("Changing pixels", "cases"),
         "probes": ("Probing regions", "images"),
         "judging": ("Judging", "images"),
+        "agreement": ("Other methods", "images"),
+        "layers": ("Other layers", "images"),
+        "faithfulness": ("Taking pixels away", "cases"),
     }
     with ExitStack() as stack:
         updates = {stage: stack.enter_context(progress_bar(*told)) for stage, told in bars.items()}

@@ -260,6 +260,21 @@ def lift_sensitivity(run: Run, lifts: Sequence[float] = LIFTS) -> pd.DataFrame:
     return table
 
 
+def by_depth(run: Run) -> pd.DataFrame | None:
+    """Mass and lift by layer, as the finding `layers` has them; None where a run has none.
+
+    The columns of `auditor.findings.depth.depth_findings`, `outcome` in the words of `OUTCOMES`.
+    """
+    table = next((f["table"] for f in run.findings if f["kind"] == "layers"), None)
+    if not table:
+        return None
+    found = pd.DataFrame(table)
+    numbers = [f"{measure}{end}" for measure in ("mass", "lift") for end in ("", "_low", "_high")]
+    found = found.astype(dict.fromkeys([*numbers, "area", "follows"], float))
+    found["outcome"] = found["outcome"].map({"errors": ERRORS, "correct": CORRECT})
+    return found
+
+
 def map_source(run: Run) -> pd.DataFrame:
     """Where the maps come from: `fact` and `value`, both in words. Empty where there are none."""
     layer = run.info.get("layer")

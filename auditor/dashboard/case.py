@@ -86,6 +86,8 @@ class CaseView:
     tests: tuple[Test, ...]
     subject: tuple[Change, ...]
     """With the subject filled."""
+    faithful: pd.DataFrame | None = None
+    """How faithful its maps are, a row a method; null where it was not measured."""
 
     @property
     def decision(self) -> str:
@@ -150,6 +152,7 @@ def case_view(run: Run, details: Details, row: int) -> CaseView:
         region_table(run, case),
         tuple(tests),
         tuple(changes[number] for number in subject),
+        details.faithfulness(case["id"]),
     )
 
 

@@ -180,6 +180,7 @@ def case(opened: Opened, wanted: Filter) -> None:
     _tests(opened, view)
     st.subheader("Numbers by region", anchor=False)
     _regions(view)
+    _faithfulness(view)
     st.subheader("Beside it in the queue", anchor=False)
     _strip(opened, rows, row, verdicts)
 
@@ -418,6 +419,24 @@ def _regions(view: CaseView) -> None:
         table.where(pd.notna(table), None),
         hide_index=True,
         column_config={**shares, **digits, **small},
+    )
+
+
+def _faithfulness(view: CaseView) -> None:
+    if view.faithful is None:
+        return
+    st.subheader("How faithful the maps are", anchor=False)
+    st.caption(
+        "Mean probability of the predicted class while the map's highest cells are taken away "
+        "(deletion: lower is more faithful) and put back (insertion: higher), and the map's rank "
+        "correlation with what painting over each patch takes from the logit. Random and uniform "
+        "maps know nothing. Empty is undefined."
+    )
+    figures = [name for name in view.faithful if name != "method"]
+    st.dataframe(
+        view.faithful,
+        hide_index=True,
+        column_config={name: st.column_config.NumberColumn(format="%.2f") for name in figures},
     )
 
 

@@ -62,6 +62,17 @@ class Details:
         first, second = classes.index(predicted), classes.index(contrast)
         return np.array([float(row[first]) - float(row[second]) for row in made["logits"]])
 
+    def faithfulness(self, case: str) -> pd.DataFrame | None:
+        """How faithful a case's maps are, a row a method; None where it was not measured.
+
+        `method`, `deletion`, `insertion` and `occlusion`, as docs/run-format.md has them.
+        """
+        measured = self.run.faithfulness
+        if measured is None:
+            return None
+        found = measured[measured["id"] == case].drop(columns="id")
+        return found.reset_index(drop=True) if len(found) else None
+
     @cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:
         """By case: from its first row of `interventions.parquet` to behind its last."""

@@ -28,6 +28,9 @@ _STAGES = {
     "checks": "checking the maps",
     "changes": "changing pixels",
     "judging": "judging every case",
+    "agreement": "judging errors with other methods",
+    "layers": "making maps at other layers",
+    "faithfulness": "taking away what maps point at",
     "probes": "probing the dataset",
 }
 

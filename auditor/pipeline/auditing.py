@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.cam import METHODS, Layer, find_layer
-from auditor.configuration import Config, EvidenceConfig
+from auditor.configuration import AuditConfig, Config, EvidenceConfig
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError, ModelError, RunError
 from auditor.evidence import TONE, cue_sets
 from auditor.models import Classifier, describe
-from auditor.pipeline.computing import DEFAULTS, Settings, Stage, Stages, Work
+from auditor.pipeline.computing import DEFAULTS, Settings, Stage, Stages, Views, Work
 from auditor.pipeline.devices import find_device
 from auditor.pipeline.provenance import versions, weights_sha256
 from auditor.pipeline.writing import Finish
@@ -46,9 +46,11 @@ def audit(
     out = Path(out)
     config = config or dataset.source
     method, seed = (config.audit.method, config.audit.seed) if config else ("gradcam", 0)
+    views = Views.of(config.audit if config else AuditConfig(), settings)
     asked = config.evidence if config else EvidenceConfig()
     wanted = asked.cases if settings.evidence is None else settings.evidence
     _check(classifier, dataset, settings, method, asked)
+    _check_views(views)
     classifier.module.to(find_device(settings.device))
     shape = (classifier.channels, *classifier.input_size)
     layer = find_layer(classifier.module, classifier.logits, shape, classifier.layer)
@@ -57,13 +59,14 @@ def audit(
     sets = cue_sets(roles.cues, dataset.config.attributes, asked.donors, roles.rest, asked.tone)
     identity = _identity(classifier, dataset, positions, config, layer, method, seed)
     identity |= {"evidence": wanted, "donors": dict(asked.donors), "tone": asked.tone}
+    identity |= views.described()
     if out.exists():
         return _already(out, identity)
     work = Work(classifier, dataset, layer, method, settings, positions, sets)
     with Writer(out, identity, fresh=settings.fresh) as writer:
-        told = _told(ProgressFile(writer.part, get_args(Stage)), progress)
+        told = _told(ProgressFile(writer.part, views.stages), progress)
         work.compute(writer, partial(told, "maps"))
-        Finish(writer, work, identity, config, wanted, seed, told).write()
+        Finish(writer, work, identity, config, wanted, views, seed, told).write()
     return open_run(out)
 
 
@@ -76,6 +79,12 @@ def _check(
 ) -> None:
     if method not in METHODS:
         raise AuditorError(f"audit.method {method!r} is not known; choose {', '.join(METHODS)}.")
+    if not METHODS[method].evidence:
+        serving = ", ".join(key for key, known in METHODS.items() if known.evidence)
+        raise AuditorError(
+            f"audit.method: {method} is a view, never evidence; use it in audit.methods "
+            f"({METHODS[method].why}). Audit by one of {serving}."
+        )
     if settings.batch_size < 1:
         raise AuditorError(f"--batch-size is {settings.batch_size}; give 1 or more.")
     if settings.limit is not None and settings.limit < 1:
@@ -95,6 +104,15 @@ def _check(
             f"{some[0]}: no such file, nor is any of the {len(some)} images looked for; correct "
             "dataset.image_root or the paths in the dataset."
         )
+
+
+def _check_views(views: Views) -> None:
+    for name in views.methods:
+        if name not in METHODS:
+            known = ", ".join(METHODS)
+            raise AuditorError(f"audit.methods holds {name!r}, which is not known; of {known}.")
+    if views.faithfulness < 0:
+        raise AuditorError(f"--faithfulness is {views.faithfulness}; give 0 or more.")
 
 
 def _check_ties(dataset: Dataset, evidence: EvidenceConfig) -> None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from auditor.cam import Layer, Look, Method, inspected
 from auditor.cam.explanation import compared
 from auditor.cam.randomisation import randomisable, stages_of
+from auditor.correlations import cell_ranks, rank_correlation
 from auditor.errors import ModelError
 from auditor.findings.material import MapChecks
+from auditor.language import Phrase, Words, phrase
 from auditor.models import Classifier
 from auditor.statistics import mean_interval
 from auditor.thresholds import THRESHOLDS
@@ -28,7 +29,6 @@ DRAWS = 3
 """Random networks at each stage."""
 
 _FEWEST = 2  # images without which there is no interval
-_EVEN = 1e-5  # a map that varies by less, as a share of its size, is rounding error
 
 Interval = tuple[float, float] | None
 
@@ -54,13 +54,13 @@ def check_maps(
     if labels.shape != pixels.shape[:1]:
         raise ValueError(f"{len(pixels)} images come with labels of shape {labels.shape}")
     if isinstance(classifier.module, torch.jit.ScriptModule):
-        return unchecked("a TorchScript model keeps its layers to itself")
+        return unchecked(phrase("a TorchScript model keeps its layers to itself"))
     with torch.inference_mode(False), inspected(classifier.module):
         sample = _Sample(classifier, layer, method, pixels, batch_size)
         return _checked(sample.explaining(labels), seed)
 
 
-def unchecked(why: str, n: int = 0) -> MapChecks:
+def unchecked(why: Words, n: int = 0) -> MapChecks:
     """Checks that could not be made; `why` ends a sentence that says so."""
     reasons = dict.fromkeys(("randomised", "classes", "noise"), why)
     return MapChecks((), None, None, n, reasons=reasons)
@@ -68,28 +68,38 @@ def unchecked(why: str, n: int = 0) -> MapChecks:
 
 def _checked(sample: _Sample, seed: int) -> MapChecks:
     trained = sample.maps()
-    n = int(np.isfinite(_ranks(trained.predicted)).all(1).sum())
+    n = int(np.isfinite(cell_ranks(trained.predicted)).all(1).sum())
     if n < _FEWEST:
         return unchecked(
-            f"{n} of {len(sample.pixels)} images in the sample have a map that is not the same in "
-            f"every cell, and {_FEWEST} are needed",
+            phrase(
+                "{n} of {sampled} images in the sample have a map that is not the same in every "
+                "cell, and {needed} are needed",
+                n=n,
+                sampled=len(sample.pixels),
+                needed=_FEWEST,
+            ),
             n,
         )
-    reasons = {}
+    reasons: dict[str, Words] = {}
     classes = rank_correlation(trained.predicted, trained.contrast)
     noisy = sample.maps(noise_seed=_seed(seed, 0, 0))
     noise = rank_correlation(trained.margin, noisy.margin)
-    for figure, found, what in (
-        ("classes", classes, "maps of two classes that vary"),
-        ("noise", noise, "margin maps that vary"),
-    ):
-        given = int(np.isfinite(found).sum())
-        if given < _FEWEST:
-            reasons[figure] = f"{given} images have {what}, and {_FEWEST} are needed"
+    if (given := _given(classes)) < _FEWEST:
+        reasons["classes"] = phrase(
+            "{n} images have maps of two classes that vary, and {needed} are needed",
+            n=given,
+            needed=_FEWEST,
+        )
+    if (given := _given(noise)) < _FEWEST:
+        reasons["noise"] = phrase(
+            "{n} images have margin maps that vary, and {needed} are needed",
+            n=given,
+            needed=_FEWEST,
+        )
     try:
         cascade = _cascade(sample, trained, seed)
     except ModelError as error:
-        reasons["randomised"] = str(error)
+        reasons["randomised"] = error.why if isinstance(error, _Unrandomised) else str(error)
         cascade = _Cascade((), [], [])
     signed = [_averaged(found) for found in cascade.signed]
     unsigned = [_averaged(found, root=True) for found in cascade.squared]
@@ -109,6 +119,18 @@ def _checked(sample: _Sample, seed: int) -> MapChecks:
         stages=cascade.stages,
         reasons=reasons,
     )
+
+
+class _Unrandomised(ModelError):
+    """Random weights cannot take the place of the model's, or would change nothing."""
+
+    def __init__(self, why: Phrase) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+def _given(values: Floats) -> int:
+    return int(np.isfinite(values).sum())
 
 
 @dataclass(frozen=True)
@@ -216,7 +238,7 @@ def _cascade(sample: _Sample, trained: _Maps, seed: int) -> _Cascade:
     module = sample.classifier.module
     stages = stages_of(module, sample.classifier.inputs(sample.pixels[:1]))
     if not stages:
-        raise ModelError("no layer of the model has weights that could be replaced")
+        raise _Unrandomised(phrase("no layer of the model has weights that could be replaced"))
     # The variance of Spearman's correlation of unrelated maps, which is the mean of its square.
     chance = 1 / (trained.margin[0].size - 1)
     found = _Cascade(tuple(stage[-1] for stage in stages), [], [])
@@ -229,9 +251,11 @@ def _cascade(sample: _Sample, trained: _Maps, seed: int) -> _Cascade:
                 randomise(names, _seed(seed, number, draw))
                 random = sample.maps()
                 if np.array_equal(random.logits, trained.logits, equal_nan=True):
-                    raise ModelError(
-                        "other weights do not change the model's answers (it may hold constants "
-                        "in their place)"
+                    raise _Unrandomised(
+                        phrase(
+                            "other weights do not change the model's answers (it may hold "
+                            "constants in their place)"
+                        )
                     )
                 signed += [
                     rank_correlation(trained.predicted, maps)
@@ -243,27 +267,6 @@ def _cascade(sample: _Sample, trained: _Maps, seed: int) -> _Cascade:
             above = _mean(squared) - chance if chance < 1 else np.full(len(trained.margin), np.nan)
             found.squared.append(above / (1 - chance or 1))
     return found
-
-
-def rank_correlation(some: Floats, others: Floats) -> NDArray[np.float64]:
-    """Spearman's rank correlation over the cells of each pair of maps; ties share ranks.
-
-    [images, h, w] twice to [images]; NaN where a map of the pair is not finite, or is the same
-    in every cell (up to rounding error).
-    """
-    a, b = _ranks(some), _ranks(others)
-    a, b = (ranks - ranks.mean(1, keepdims=True) for ranks in (a, b))
-    return np.asarray((a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1)))
-
-
-def _ranks(maps: Floats) -> NDArray[np.float64]:
-    """[images, cells] ranks; rows of NaN for maps that have no order."""
-    cells = np.asarray(maps, dtype=np.float64).reshape(len(maps), np.prod(maps.shape[1:]))
-    finite = np.isfinite(cells).all(axis=1, keepdims=True)
-    cells = np.where(finite, cells, 0)
-    spread = cells.max(axis=1, keepdims=True) - cells.min(axis=1, keepdims=True)
-    ordered = spread > _EVEN * np.abs(cells).max(axis=1, keepdims=True)
-    return np.where(ordered, rankdata(cells, axis=1), np.nan)
 
 
 def _mean(values: Sequence[Floats]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from auditor.cam import METHODS, Layer, explain, inspected
+from auditor.configuration import AuditConfig
 from auditor.datasets import Dataset
 from auditor.errors import CaseError, ModelError
 from auditor.evidence import CueSet
@@ -33,9 +34,20 @@ continued run computes the very batches that an uninterrupted one does."""
 Cases = Literal["suspects", "all"] | int
 """Which cases are tested by changing their pixels; see `Settings.evidence`."""
 
-Stage = Literal["maps", "references", "checks", "changes", "judging", "probes"]
+Stage = Literal[
+    "maps",
+    "references",
+    "checks",
+    "changes",
+    "judging",
+    "agreement",
+    "layers",
+    "faithfulness",
+    "probes",
+]
 """What an audit is at: maps of all images; a first way through them for what they are held
-against; the gates of the maps; changing the pixels of some; the last way through; features of
+against; the gates of the maps; changing the pixels of some; the last way through; where asked
+for, the maps of other methods, those of other layers, and how faithful maps are; features of
 regions alone."""
 
 Stages = Callable[[Stage, int, int], None]
@@ -68,6 +80,12 @@ class Settings:
     evidence: Cases | None = None
     """Which cases are tested by changing their pixels: "suspects" and a random sample, "all",
     at most so many, 0 for none; None for what the configuration says."""
+    methods: tuple[str, ...] | None = None
+    """Further methods that errors are judged with; None for what the configuration says."""
+    layers: bool | None = None
+    """Whether maps are also made at layers over the depth of the model; None likewise."""
+    faithfulness: int | None = None
+    """Cases on which the faithfulness of the maps is measured, 0 for none; None likewise."""
 
     @property
     def threads(self) -> int:
@@ -76,6 +94,45 @@ class Settings:
 
 
 DEFAULTS = Settings()
+
+
+@dataclass(frozen=True)
+class Views:
+    """What an audit looks at beside its own maps, where it is asked to; no flag rests on it."""
+
+    methods: tuple[str, ...] = ()
+    """Further methods that errors are judged with."""
+    layers: bool = False
+    """Whether maps are made at layers over the depth of the model."""
+    faithfulness: int = 0
+    """Cases on which the faithfulness of the maps is measured."""
+
+    @classmethod
+    def of(cls, asked: AuditConfig, settings: Settings) -> Views:
+        """What the configuration asks for, and the settings in its place."""
+        return cls(
+            asked.methods if settings.methods is None else tuple(dict.fromkeys(settings.methods)),
+            asked.layers if settings.layers is None else settings.layers,
+            asked.faithfulness if settings.faithfulness is None else settings.faithfulness,
+        )
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages of the audit, in their order."""
+        unasked: dict[Stage, bool] = {
+            "agreement": not self.methods,
+            "layers": not self.layers,
+            "faithfulness": not self.faithfulness,
+        }
+        return [stage for stage in get_args(Stage) if not unasked.get(stage)]
+
+    def described(self) -> dict[str, Any]:
+        """JSON-ready, as `run.json` and a run's identity have it."""
+        return {
+            "methods": list(self.methods),
+            "layers": self.layers,
+            "faithfulness": self.faithfulness,
+        }
 
 
 @dataclass(frozen=True)

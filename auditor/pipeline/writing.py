@@ -14,24 +14,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from auditor.cam import FOLLOWS, METHODS, Layer
+from auditor.cam import FOLLOWS, METHODS, Layer, Method
 from auditor.changes import Anchoring, Stock
 from auditor.configuration import Config
 from auditor.datasets import Dataset
 from auditor.errors import RunError
 from auditor.evidence import CueSet, parent
 from auditor.findings import MapChecks, Material, Shift, Tie, conclude, voided, with_verdict
+from auditor.findings.finding import by_severity
 from auditor.hashing import file_sha256
+from auditor.language import phrase
 from auditor.models import describe
 from auditor.pipeline.checking import SAMPLE, check_maps, unchecked
 from auditor.pipeline.choosing import choose
-from auditor.pipeline.computing import Cases, Stage, Stages, Work
+from auditor.pipeline.computing import Cases, Stage, Stages, Views, Work
 from auditor.pipeline.deciding import summarised
 from auditor.pipeline.finishing import Evidence, finished, gather
 from auditor.pipeline.intervening import INTERVENTIONS, Interventions
 from auditor.pipeline.probing import probe_features
 from auditor.pipeline.provenance import provenance
 from auditor.pipeline.rows import SET_MEASURES
+from auditor.pipeline.views import Viewing
 from auditor.store import SCHEMA_VERSION, Shard, Writer
 from auditor.thresholds import THRESHOLDS
 from auditor.types import PREDICTED_STATUSES, SUBJECT
@@ -47,6 +50,7 @@ class Finish:
     config: Config | None
     wanted: Cases
     """Which cases are tested."""
+    views: Views
     seed: int
     progress: Stages
 
@@ -64,7 +68,10 @@ class Finish:
         cases = self._listed(listed)
         cases = cases.join(choose(cases, self.wanted, self.seed, THRESHOLDS))
         stock = Stock(work.dataset, work.classifier.preprocess)
-        checks = self._checked(cases, stock)
+        drawn = self._drawn(cases)
+        self.progress("checks", 0, len(drawn))
+        checks = self._checked(cases, stock, drawn, METHODS[work.method])
+        self.progress("checks", len(drawn), len(drawn))
         tests = Interventions.of(work, stock, cases, self.wanted, self.seed)
         tests.run(self.writer, partial(self.progress, "changes"))
         chunks = len(tests.chunks)
@@ -84,7 +91,21 @@ class Finish:
         def concluded(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             self.writer.write_interventions(chunks, INTERVENTIONS, folder)
             shifts = _shifts(trials, cases, work.sets)
-            return self._concluded(folder, shifts, checks, tests.bench.anchoring)
+
+            def check(method: Method, most: int) -> MapChecks:
+                return self._checked(cases, stock, drawn[:most], method)
+
+            views = Viewing(
+                work,
+                self.writer,
+                context,
+                cases["id"],
+                check,
+                len(drawn),
+                self.views,
+                self.seed,
+            )
+            return self._concluded(folder, shifts, checks, tests.bench.anchoring, views)
 
         self.writer.finish(finishing(), (len(work.positions), 3, *work.layer.grid), concluded)
 
@@ -115,31 +136,39 @@ class Finish:
         cases["testable"] = cases[f"status.{SUBJECT}"].notna() & cases["predicted"].notna()
         return cases
 
-    def _checked(self, cases: pd.DataFrame, stock: Stock) -> MapChecks:
-        """The gates' figures, from a sample of the cases that have regions."""
-        work = self.work
+    def _drawn(self, cases: pd.DataFrame) -> NDArray[np.intp]:
+        """Positions of the cases that the gates of the maps are run on, in random order."""
         able = np.flatnonzero(cases["testable"])
-        drawn = np.sort(np.random.default_rng(self.seed).permutation(able)[:SAMPLE])
+        return np.random.default_rng(self.seed).permutation(able)[:SAMPLE]
+
+    def _checked(
+        self, cases: pd.DataFrame, stock: Stock, drawn: NDArray[np.intp], method: Method
+    ) -> MapChecks:
+        """The gates' figures for a method's maps, from a sample of the cases that have regions."""
+        work = self.work
+        drawn = np.sort(drawn)
         if not len(drawn):
-            return unchecked("no case has both regions and a prediction")
-        self.progress("checks", 0, len(drawn))
+            return unchecked(phrase("no case has both regions and a prediction"))
         numbers = {name: number for number, name in enumerate(work.classifier.classes)}
-        checks = check_maps(
+        return check_maps(
             work.classifier,
             work.layer,
-            METHODS[work.method],
+            method,
             np.stack([stock[int(work.positions[row])].pixels for row in drawn]),
             cases["label"].iloc[drawn].map(numbers).to_numpy(dtype=np.intp),
             self.seed,
             work.settings.batch_size,
         )
-        self.progress("checks", len(drawn), len(drawn))
-        return checks
 
     # -- the whole ------------------------------------------------------------------------------
 
     def _concluded(
-        self, folder: Path, shifts: tuple[Shift, ...], checks: MapChecks, anchoring: Anchoring
+        self,
+        folder: Path,
+        shifts: tuple[Shift, ...],
+        checks: MapChecks,
+        anchoring: Anchoring,
+        views: Viewing,
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         work, config = self.work, self.config
         dataset, roles = work.dataset, work.dataset.roles
@@ -176,6 +205,8 @@ class Finish:
             _ties(work.sets, config) if self.wanted != 0 else (),
         )
         findings, verdict = with_verdict(material, conclude(material, THRESHOLDS), THRESHOLDS)
+        seen = views.findings(folder, cases, self.progress)
+        findings = [*findings[:1], *by_severity([*findings[1:], *seen])]
         info = {
             "schema_version": SCHEMA_VERSION,
             "counts": counts,
@@ -195,6 +226,7 @@ class Finish:
             "layer": layer,
             "method": work.method,
             "evidence": self.wanted,
+            **self.views.described(),
             "seed": self.seed,
             "thresholds": THRESHOLDS.described(),
             "image_root": str(dataset.listing.image_root),

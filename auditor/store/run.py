@@ -57,6 +57,19 @@ class Run:
         """One row an image that was made or seen for the tests; see docs/run-format.md."""
         return self._table("interventions.parquet", None)
 
+    @cached_property
+    def agreement(self) -> pd.DataFrame | None:
+        """What further methods say of errors, a row an error and method; None if not asked for."""
+        return self._asked("agreement.parquet")
+
+    @cached_property
+    def faithfulness(self) -> pd.DataFrame | None:
+        """How faithful maps are, a row a case and method; None where it was not asked for."""
+        return self._asked("faithfulness.parquet")
+
+    def _asked(self, name: str) -> pd.DataFrame | None:
+        return self._table(name, None) if (self.path / name).exists() else None
+
     def _table(self, name: str, columns: Sequence[str] | None) -> pd.DataFrame:
         file = self.path / name
         try:

@@ -16,7 +16,14 @@ from auditor.store.lock import held
 from auditor.store.progress import PROGRESS
 from auditor.store.run import PART, SCHEMA_VERSION
 
-EFFORT: Mapping[str, float] = {"maps": 8, "checks": 2, "changes": 8, "judging": 2}
+EFFORT: Mapping[str, float] = {
+    "maps": 8,
+    "checks": 2,
+    "changes": 8,
+    "judging": 2,
+    "agreement": 4,
+    "faithfulness": 4,
+}
 """What a stage takes of an audit, roughly, any other being 1. How it is in truth depends on the
 model and on how many cases are suspects; a bar that moves steadily needs no more."""
 

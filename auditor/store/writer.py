@@ -120,6 +120,18 @@ class Writer:
             return None
         return pa.concat_tables([pq.read_table(self._trials(number)) for number in range(chunks)])
 
+    def write_view(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write what one look beside the audit's own maps came to, JSON-ready."""
+        file = self._view(name)
+        file.parent.mkdir(exist_ok=True)
+        with _replacing(file) as opened:
+            opened.write(dumped(content).encode())
+
+    def read_view(self, name: str) -> dict[str, Any] | None:
+        """Read it back; None where it is not written."""
+        file = self._view(name)
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
     def write_interventions(self, chunks: int, columns: pa.Schema, folder: Path) -> None:
         """Assemble `interventions.parquet`, one chunk at a time."""
         with pq.ParquetWriter(folder / "interventions.parquet", columns) as writer:
@@ -179,6 +191,9 @@ class Writer:
 
     def _trials(self, number: int) -> Path:
         return self.part / "trials" / f"{number:06d}.parquet"
+
+    def _view(self, name: str) -> Path:
+        return self.part / "views" / f"{name}.json"
 
     def _identify(self, identity: dict[str, Any]) -> None:
         file = self.part / "identity.json"

@@ -1,0 +1,145 @@
+"""How well maps foretell what taking pixels away does: the finding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from auditor.findings.finding import Finding
+from auditor.findings.intervals import decimal, written_interval
+from auditor.findings.means import mean_columns
+from auditor.groups import clusters_of
+from auditor.language import Phrase, counted, phrase, sentences
+from auditor.types import Floats
+
+_RANDOM = "random"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A method whose maps were held against what taking pixels away does."""
+
+    method: str
+    title: str
+    evidence: bool
+    problem: str | None
+    """Why the model cannot serve it; null where it can."""
+
+
+@dataclass(frozen=True)
+class Faithful:
+    """Figures of a sample of cases."""
+
+    methods: tuple[Judged, ...]
+    """The audit's own first; "random" and "uniform" maps, which know nothing, last."""
+    rows: NDArray[np.intp]
+    """[cases] positions in the cases."""
+    values: Floats
+    """[methods, 3, cases]: areas under deletion and insertion, 0 to 1, and Spearman's
+    correlation with occlusion, -1 to 1; NaN where undefined."""
+    steps: int
+
+
+def faithfulness_findings(cases: pd.DataFrame, measured: Faithful, seed: int) -> list[Finding]:
+    """The finding `faithfulness`, a row of its table a method.
+
+    `method`, `title`, `evidence`, `chance` (a map that knows nothing), and the means `deletion`
+    (lower is more faithful), `insertion` (higher) and `occlusion` (higher; 0 is chance), with
+    `_low`, `_high` (95 %) and `_n`; `deletion_gain` and `insertion_gain` are the mean differences
+    to the same cases' random maps, above 0 where the method does better; `problem`. Value,
+    interval and n are those of the audit's own maps' correlation with occlusion. `cases` needs
+    `cluster` where cases belong together.
+    """
+    clusters = clusters_of(cases)
+    units = None if clusters is None else clusters[measured.rows]
+    names = [one.method for one in measured.methods]
+    random = measured.values[names.index(_RANDOM)]
+    table = []
+    for one, values in zip(measured.methods, measured.values, strict=True):
+        gains = {"deletion_gain": random[0] - values[0], "insertion_gain": values[1] - random[1]}
+        figures = dict(zip(("deletion", "insertion", "occlusion"), values, strict=True))
+        row: Row = {"method": one.method, "title": one.title, "evidence": one.evidence}
+        row["chance"] = one.method in names[-2:]
+        for name, found in (figures | gains).items():
+            row |= mean_columns(name, found, units, seed)
+        table.append(row | {"problem": one.problem})
+    own = table[0]
+    message = sentences(
+        phrase(
+            "Cells of the maps were taken away and put back in {steps} steps, the highest first, "
+            "on {cases}, drawn at random.",
+            steps=measured.steps,
+            cases=counted(len(measured.rows), "case"),
+        ),
+        *(
+            told
+            for row in table
+            if not row["chance"]
+            for told in _told(row, table[names.index(_RANDOM)], units is not None)
+        ),
+        phrase(
+            "Images with cells taken away are unlike those that the model was trained on, so the "
+            "figures tell of such images as well as of the maps; they change no flag."
+        ),
+    )
+    return [
+        Finding(
+            "faithfulness",
+            "info",
+            message,
+            value=own["occlusion"],
+            low=own["occlusion_low"],
+            high=own["occlusion_high"],
+            n=own["occlusion_n"],
+            threshold=0.0,
+            table=tuple(table),
+        )
+    ]
+
+
+def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
+    if row["problem"] is not None:
+        why = row["problem"]
+        return [phrase("{title} could not be had: {why}", title=row["title"], why=why)]
+    if row["deletion"] is None or row["insertion"] is None:
+        return [
+            phrase(
+                "The scores of {title} are undefined, since the model's answer was not finite.",
+                title=row["title"],
+            )
+        ]
+    found = [
+        phrase(
+            "{title}: the predicted class keeps {deletion:.2f} of its probability on average "
+            "while cells go ({deletion_interval}; random maps {random_deletion:.2f}, lower is more "
+            "faithful), and has {insertion:.2f} while they come back ({insertion_interval}; random "
+            "maps {random_insertion:.2f}, higher is more faithful).",
+            title=row["title"],
+            deletion=row["deletion"],
+            deletion_interval=_interval(row, "deletion", clustered),
+            random_deletion=random["deletion"],
+            insertion=row["insertion"],
+            insertion_interval=_interval(row, "insertion", clustered),
+            random_insertion=random["insertion"],
+        )
+    ]
+    if row["occlusion"] is not None:
+        found.append(
+            phrase(
+                "Its rank correlation with what painting over each patch takes from the logit is "
+                "{mean:.2f} ({interval}; 0 is chance).",
+                mean=row["occlusion"],
+                interval=_interval(row, "occlusion", clustered),
+            )
+        )
+    return found
+
+
+def _interval(row: Row, name: str, clustered: bool) -> Phrase:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return written_interval(None if low is None else (low, high), clustered, decimal)
