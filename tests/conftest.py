@@ -22,6 +22,9 @@ import pytest
 import torch
 from PIL import Image
 
+import auditor
+from auditor.errors import ModelError
+from auditor.models import Classifier
 from auditor.models.operators import torchvision
 
 # Before any peer imports torchvision by itself, which fails beside a CPU-only torch.
@@ -240,3 +243,35 @@ def demo_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "auditor", "demo", "--no-dashboard", "--out", str(runs)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return runs
+
+
+Load = Callable[[str], Classifier]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load the classifier of these lines under [model], beside a dataset that is not there.
+
+    No network is asked.
+    """
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def load(lines: str) -> Classifier:
+        head = '[dataset]\npath = "none.csv"\nformat = "manifest"\n[model]\n'
+        (tmp_path / "audit.toml").write_text(head + lines, encoding="utf-8")
+        return auditor.load_classifier(tmp_path / "audit.toml")
+
+    return load
+
+
+@pytest.fixture
+def refusal(load: Load) -> Callable[[str], str]:
+    """What the model of these lines is refused with."""
+
+    def refusal(lines: str) -> str:
+        with pytest.raises(ModelError) as caught:
+            load(lines)
+        assert "Traceback" not in str(caught.value)
+        return str(caught.value)
+
+    return refusal

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from PIL import Image
 from torch.nn import functional as F
 
 import auditor
-from auditor import Classifier
 from auditor.cam import find_layer, inspected
 from auditor.cam.randomisation import randomisable, stages_of
 from auditor.configuration import PromptsConfig
@@ -32,31 +29,6 @@ ENSEMBLE = """classes = ["doctor", "nurse"]
 templates = ["a photo of a {}.", "a picture of a {}."]
 words = { nurse = ["nurse", "red thing"] }
 """
-
-Load = Callable[[str], Classifier]
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load the classifier of these lines under [model]; no network is asked."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def load(lines: str) -> Classifier:
-        head = '[dataset]\npath = "none.csv"\nformat = "manifest"\n[model]\n'
-        (tmp_path / "audit.toml").write_text(head + lines, encoding="utf-8")
-        return auditor.load_classifier(tmp_path / "audit.toml")
-
-    return load
-
-
-@pytest.fixture
-def refusal(load: Load) -> Callable[[str], str]:
-    def refusal(lines: str) -> str:
-        with pytest.raises(ModelError) as caught:
-            load(lines)
-        return str(caught.value)
-
-    return refusal
 
 
 def from_open_clip(name: str) -> str:

@@ -18,7 +18,7 @@ import auditor
 from auditor import Classifier, Preprocess
 from auditor.cam import find_layer, gradcam, inspected
 from auditor.cam.leaf import forward
-from auditor.errors import ConfigurationError, ModelError
+from auditor.errors import ConfigurationError
 from auditor.models import describe
 from auditor.models.operators import torchvision
 from tests.conftest import Project, seeded
@@ -28,32 +28,6 @@ PICTURE = Image.fromarray(
     np.random.default_rng(1).integers(0, 256, (9, 13, 3)).astype(np.uint8)
 ).resize((97, 71), Image.Resampling.BICUBIC)
 SMALL = "[model.preprocess]\nresize = [64, 64]\ncrop = false\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n"
-
-Load = Callable[[str], Classifier]
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load the classifier of these lines under [model]; no network is asked."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def load(lines: str) -> Classifier:
-        head = '[dataset]\npath = "none.csv"\nformat = "manifest"\n[model]\n'
-        (tmp_path / "audit.toml").write_text(head + lines, encoding="utf-8")
-        return auditor.load_classifier(tmp_path / "audit.toml")
-
-    return load
-
-
-@pytest.fixture
-def refusal(load: Load) -> Callable[[str], str]:
-    def refusal(lines: str) -> str:
-        with pytest.raises(ModelError) as caught:
-            load(lines)
-        assert "Traceback" not in str(caught.value)
-        return str(caught.value)
-
-    return refusal
 
 
 def follows(classifier: Classifier) -> tuple[str, tuple[int, int]]:

@@ -9,7 +9,6 @@ import pickle
 import sys
 import urllib.error
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,30 +30,6 @@ from tests.conftest import PREPROCESS, Project, seeded
 
 SMALL = "squeezenet1_1"  # 0.7 million parameters, and a head that is a convolution
 BATCHED = "shufflenet_v2_x0_5"  # with batch normalisation, and a linear head
-
-Load = Callable[[str], Classifier]
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    """Load the classifier of these lines under [model], beside a dataset that is not there."""
-
-    def load(lines: str) -> Classifier:
-        head = '[dataset]\npath = "none.csv"\nformat = "manifest"\n[model]\n'
-        (tmp_path / "audit.toml").write_text(head + lines, encoding="utf-8")
-        return auditor.load_classifier(tmp_path / "audit.toml")
-
-    return load
-
-
-@pytest.fixture
-def refusal(load: Load) -> Callable[[str], str]:
-    def refusal(lines: str) -> str:
-        with pytest.raises(ModelError) as caught:
-            load(lines)
-        return str(caught.value)
-
-    return refusal
 
 
 def network(architecture: str, outputs: int) -> nn.Module:

@@ -236,7 +236,7 @@ def _rates(
 
 def _paired(rates: PairedRates, group: int, fewest: int) -> Paired:
     right, fixed, broken, wrong = (int(count) for count in rates.counts[group])
-    n, units = right + fixed + broken + wrong, rates.units(group)
+    n, units = right + fixed + broken + wrong, int(rates.units[group])
     if units < fewest:
         why = (
             phrase("clusters judged in both runs: {n}, fewer than {fewest}", n=units, fewest=fewest)
@@ -244,8 +244,8 @@ def _paired(rates: PairedRates, group: int, fewest: int) -> Paired:
             else phrase("judged in both runs: {n}, fewer than {fewest}", n=units, fewest=fewest)
         )
         return Paired(n, right, fixed, broken, wrong, None, None, None, None, None, None, why)
-    interval = rates.difference([group])
-    p = rates.p([group])
+    interval = rates.difference(group)
+    p = rates.p(group)
     same = phrase("no case is judged differently, so there is no p")
     if p is None and fixed + broken:
         same = phrase("the resampled clusters do not vary, so there is no p")
@@ -288,7 +288,7 @@ def _groups(
                     "value": key[1] if attribute else None,
                     "cases": len(members),
                     **{name: value for name, value in paired.items() if name != "reason"},
-                    "precision": precision(rates.units(number)),
+                    "precision": precision(int(rates.units[number])),
                 }
             )
         adjusted = holm(np.array([row["p"] for row in found], dtype=np.float64))

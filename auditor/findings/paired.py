@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,17 +26,20 @@ STILL_RIGHT, FIXED, BROKEN, STILL_WRONG = range(4)
 _NEWCOMBE = (STILL_RIGHT, BROKEN, FIXED, STILL_WRONG)  # right in both, A alone, B alone, neither
 
 
+_CHUNK = 5_000_000  # counts in memory at once
+
+
 @dataclass(frozen=True)
 class PairedRates:
-    """How often two runs are right on each group of the cases that both judge, resampled."""
+    """How often two runs are right on each group of the cases that both judge."""
 
     counts: Integers
     """[groups, 4] cases by what became of them."""
-    drawn: Floats
-    """[resamples, groups, 4] the same in each resample."""
-    clustered: bool
-    members: tuple[Integers, ...]
-    """What counts as independent in each group: its cases, or the clusters that hold one."""
+    units: Integers
+    """[groups] what counts as independent: cases, or clusters that hold one."""
+    held: sparse.csr_array | None
+    """[clusters, 4 × groups] what each cluster adds; None if cases are independent."""
+    seed: int
 
     @classmethod
     def of(
@@ -48,60 +52,50 @@ class PairedRates:
     ) -> PairedRates:
         """From `groups`, `changes` (0 to 3) and `clusters`, [cases] each, of `count` groups."""
         cells = 4 * groups + changes
-        counts = np.bincount(cells, minlength=4 * count).astype(np.intp)
-        units = np.arange(len(groups)) if clusters is None else clusters
-        members = tuple(np.unique(units[groups == group]) for group in range(count))
+        counts = np.bincount(cells, minlength=4 * count).astype(np.intp).reshape(count, 4)
         if clusters is None:
-            drawn = np.zeros((RESAMPLES, 4 * count))
-            if n := int(counts.sum()):
-                # Cases drawn with replacement, by what they are: the same, and as fast for any n.
-                drawn += np.random.default_rng(seed).multinomial(n, counts / n, RESAMPLES)
-        else:
-            names, number = np.unique(clusters, return_inverse=True)
-            ones = np.ones(len(cells))
-            held = sparse.csr_array((ones, (number, cells)), shape=(len(names), 4 * count))
-            drawn = resampled_sums(held, seed)
-        shape = (-1, count, 4)
-        return cls(counts.reshape(count, 4), drawn.reshape(shape), clusters is not None, members)
+            return cls(counts, counts.sum(1), None, seed)
+        names, number = np.unique(clusters, return_inverse=True)
+        shape = (len(names), 4 * count)
+        held = sparse.csr_array((np.ones(len(cells)), (number, cells)), shape=shape)
+        pairs = np.unique(groups * max(len(names), 1) + number)
+        units = np.bincount(pairs // max(len(names), 1), minlength=count).astype(np.intp)
+        return cls(counts, units, held, seed)
 
-    def units(self, group: int) -> int:
-        """How many cases, or clusters that hold one, a group has."""
-        return len(self.members[group])
+    @property
+    def clustered(self) -> bool:
+        """Whether intervals come from resampling clusters."""
+        return self.held is not None
 
-    def difference(self, groups: Sequence[int]) -> Interval | None:
-        """95 % interval of the rate in B minus the rate in A of some groups together, -1 to 1.
+    def difference(self, group: int) -> Interval | None:
+        """95 % interval of a group's rate in B minus its rate in A, -1 to 1.
 
         Newcombe 1998, method 10, for paired proportions; or percentiles over clusters, and where
-        all their cases changed alike, which no resample could vary, the closed form over clusters
-        in the place of cases. None without a case, and with a single cluster.
+        all its cases changed alike, which no resample could vary, the closed form over clusters in
+        the place of cases. None without a case, and with a single cluster.
         """
-        own = self.counts[list(groups)].sum(0)
-        if not own.sum():
-            return None
+        own, units = self.counts[group], int(self.units[group])
         if not self.clustered:
-            return paired_difference(*(int(own[kind]) for kind in _NEWCOMBE))
-        if self._units(groups) < 2:
+            return paired_difference(*(int(own[kind]) for kind in _NEWCOMBE)) if units else None
+        if units < 2:
             return None
-        fixed, broken, units = int(own[FIXED]), int(own[BROKEN]), int(self._units(groups))
+        fixed, broken = int(own[FIXED]), int(own[BROKEN])
         if own.sum() in (fixed, broken) or not fixed + broken:
             alike = FIXED if fixed else BROKEN if broken else STILL_RIGHT
             return paired_difference(*(units * (kind == alike) for kind in _NEWCOMBE))
-        return percentiles(self._differences(groups))
+        return percentiles(self._differences(group))
 
-    def p(self, groups: Sequence[int]) -> float | None:
+    def p(self, group: int) -> float | None:
         """Two-sided p-value of no difference; None where no case changed.
 
         McNemar's exact test; over clusters Student's t of the difference over its bootstrap
         standard error, with one degree of freedom less than clusters. None there where resamples
         do not vary.
         """
-        own = self.counts[list(groups)].sum(0)
+        own, freedom = self.counts[group], int(self.units[group]) - 1
         if not self.clustered:
             return mcnemar(int(own[BROKEN]), int(own[FIXED]))
-        freedom = int(self._units(groups)) - 1
-        if freedom < 1:
-            return None
-        error = float(np.nanstd(self._differences(groups), ddof=1))
+        error = float(np.nanstd(self._differences(group), ddof=1)) if freedom > 0 else 0.0
         if not error:
             return None
         difference = (own[FIXED] - own[BROKEN]) / own.sum()
@@ -112,40 +106,65 @@ class PairedRates:
 
         The groups that have it need not be the same, in the runs or in the resamples. Both are the
         least of several estimates and so too low; of their difference that largely cancels. None
-        where a group has no case.
+        without a group, and where one has no case; no interval where no case changed.
         """
         own = self.counts[list(groups)]
         if not len(own) or not own.sum(1).all():
             return None
-        estimate = float(_lowest(own[None], B)[0] - _lowest(own[None], A)[0])
-        drawn = self.drawn[:, list(groups)]
-        spread = _lowest(drawn, B) - _lowest(drawn, A)
-        changed = bool(own[:, [FIXED, BROKEN]].any())
-        return estimate, percentiles(spread) if changed and self._units(groups) > 1 else None
+        (estimate,) = _gained(own[None])
+        if not own[:, [FIXED, BROKEN]].any() or (self.held is not None and self.held.shape[0] < 2):
+            return float(estimate), None
+        return float(estimate), percentiles(self._spread(list(groups)))
 
-    def _units(self, groups: Sequence[int]) -> int:
-        """How many cases or clusters some groups hold together, each counted once."""
-        return len(np.unique(np.concatenate([self.members[group] for group in groups])))
+    def _spread(self, groups: list[int]) -> Floats:
+        """`_gained` of some groups in each resample, [resamples]."""
+        if self.held is not None:
+            return _gained(self._drawn[:, groups])
+        random, n = np.random.default_rng(self.seed), int(self.counts.sum())
+        chosen = self.counts[groups].ravel()
+        # Cases drawn with replacement, by what they are: the same, and as fast for any n.
+        shares = np.append(chosen, n - chosen.sum()) / n
+        rows = max(1, _CHUNK // len(shares))
+        return np.concatenate(
+            [
+                _gained(
+                    random.multinomial(n, shares, min(rows, RESAMPLES - start))[:, :-1].reshape(
+                        -1, len(groups), 4
+                    )
+                )
+                for start in range(0, RESAMPLES, rows)
+            ]
+        )
 
-    def _differences(self, groups: Sequence[int]) -> Floats:
-        held = self.drawn[:, list(groups)].sum(1)
+    @cached_property
+    def _drawn(self) -> Floats:
+        """[resamples, groups, 4] the counts over resampled clusters."""
+        assert self.held is not None
+        return resampled_sums(self.held, self.seed).reshape(-1, *self.counts.shape)
+
+    def _differences(self, group: int) -> Floats:
+        held = self._drawn[:, group]
         n = held.sum(1)
         gained = held[:, FIXED] - held[:, BROKEN]
         differences: Floats = np.divide(gained, n, out=np.full(len(n), np.nan), where=n > 0)
         return differences
 
 
-A, B = (STILL_RIGHT, BROKEN), (STILL_RIGHT, FIXED)
+def _gained(counts: Floats | Integers) -> NDArray[np.float64]:
+    """The lowest rate over the groups in B minus that in A, [resamples].
 
-
-def _lowest(counts: Floats | Integers, right: tuple[int, int]) -> NDArray[np.float64]:
-    """The lowest rate over the groups, [resamples], of counts [resamples, groups, 4]."""
+    `counts` is [resamples, groups, 4]; a group without a case in a resample has no rate there.
+    """
     n = counts.sum(2).astype(np.float64)
-    rates = np.divide(
-        counts[:, :, list(right)].sum(2), n, out=np.full(n.shape, np.inf), where=n > 0
-    )
-    lowest = rates.min(1)
-    return np.where(np.isfinite(lowest), lowest, np.nan)
+    lowest = []
+    for right in ((STILL_RIGHT, BROKEN), (STILL_RIGHT, FIXED)):
+        wins = counts[:, :, list(right)].sum(2)
+        lowest.append(np.divide(wins, n, out=np.full(n.shape, np.nan), where=n > 0))
+    known = (n > 0).any(1)
+    gained = np.full(len(n), np.nan)
+    in_a, in_b = (np.nanmin(rates[known], axis=1) for rates in lowest)
+    gained[known] = in_b - in_a
+    return gained
 
 
 @dataclass(frozen=True)
