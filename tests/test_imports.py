@@ -22,6 +22,7 @@ LAYERS = {
     "language": 0,
     "configuration": 1,
     "correlations": 1,
+    "explanations": 1,
     "geometry": 1,
     "groups": 1,
     "measures": 1,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,9 @@ def test_an_audit_from_a_terminal_is_followed_and_not_stopped(place: Place):
         {"request": {"config": "audit.toml", "evidence": "--fresh", "limit": None}},
         {"request": {"config": "audit.toml", "evidence": None, "limit": 0}},
         {"request": None},
+        {"request": {"config": "a", "evidence": None, "limit": None, "methods": ["--fresh"]}},
+        {"request": {"config": "a", "evidence": None, "limit": None, "methods": [{}]}},
+        {"request": {"config": "a", "evidence": None, "limit": None, "layers": "yes"}},
         {"pid": None},
         {"started": "2026-01-01"},
     ],
@@ -392,10 +396,41 @@ def test_a_request_is_checked(evidence, limit):
         Request("audit.toml", evidence, limit)
 
 
+@pytest.mark.parametrize(
+    ("views", "told"),
+    [
+        ({"methods": ("magic",)}, "methods holds 'magic', which is not known; give gradcam, "),
+        ({"methods": ("--fresh",)}, "methods holds '--fresh'"),
+        ({"layers": 1}, "layers is 1; give true or false"),
+        ({"faithfulness": -1}, "faithfulness is -1; give a whole number, 0 or more"),
+        ({"faithfulness": True}, "faithfulness is True"),
+    ],
+)
+def test_looks_that_are_asked_for_are_checked(views, told):
+    with pytest.raises(RunError, match=told):
+        Request("audit.toml", **views)
+
+
 def test_a_request_becomes_arguments(tmp_path: Path):
     config, out = tmp_path / "a.toml", tmp_path / "out"
     assert Request("a.toml").arguments(config, out) == ["audit", str(config), "--out", str(out)]
     assert Request("a.toml", 0, 7).arguments(config, out)[4:] == ["--evidence", "0", "--limit", "7"]
+    closer = Request("a.toml", None, None, ("layercam", "gradcam++"), True, 8)
+    given = closer.arguments(config, out)[4:]
+    assert given == ["--methods", "layercam,gradcam++", "--layers", "--faithfulness", "8"]
+    nothing = Request("a.toml", methods=(), layers=False, faithfulness=0).arguments(config, out)[4:]
+    assert nothing == ["--methods", "", "--no-layers", "--faithfulness", "0"]
+
+
+@pytest.mark.parametrize("request_", [Request("audit.toml", 0, 7, ("layercam",), True, 3), None])
+def test_a_request_is_read_back_also_one_of_an_earlier_dashboard(place: Place, request_):
+    if request_ is None:
+        write_record(place, "first")
+        request_ = Request("audit.toml")
+    else:
+        write_record(place, "first", request=asdict(request_))
+    (place.runs / ".launches" / "first.status").write_text(f"{os.getpid()} 130\n")
+    assert followed(place.runs / "first").request == request_
 
 
 # -- the whole way -------------------------------------------------------------------------
@@ -452,11 +487,12 @@ def test_an_audit_is_started_followed_stopped_and_continued(
     # The first shard was not computed again.
     assert min((done for stage, done in counts if stage == "maps"), default=256) >= 256
     assert len(auditor.open_run(out).cases) == 288
+    # A run is finished before what it was made from is gone.
+    wait_until(lambda: followed(out).status == 0)
     assert sorted(path.name for path in place.runs.iterdir()) == [".launches", "first"]
     assert launches(place.runs) == []
     with pytest.raises(RunError, match="exists already"):
         start(place, "first", Request("audit.toml", 0))
-    wait_until(lambda: followed(out).status == 0)
 
 
 def test_an_audit_that_fails_says_why(place: Place, project: Project):

@@ -29,8 +29,11 @@ _PRECISION: Mapping[str, Words] = {
     "counts only": phrase("counts only"),
 }
 _ALWAYS = frozenset(
-    {"verdict", "accuracy", "effect", "spurious_error", "wrong_reason", "attention"}
-)
+    {
+        "verdict", "accuracy", "effect", "spurious_error", "wrong_reason", "attention",
+        "method_agreement", "layers", "faithfulness",
+    }
+)  # fmt: skip
 """Kinds of findings that are shown whatever they say."""
 _MOST_GROUPS = 12
 _MOST_CASES = 10

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from auditor.dashboard.place import Place, problem_of
 from auditor.dashboard.processes import birth, interrupt
 from auditor.errors import RunError
+from auditor.explanations import EXPLANATIONS
 from auditor.store.lock import take
 from auditor.store.unfinished import Unfinished, unfinished_run, unfinished_runs
 from auditor.values import Unusable, evidence_cases
@@ -46,6 +47,13 @@ class Request:
     """Cases whose pixels are changed; null for what the configuration says."""
     limit: int | None = None
     """Size of a random sample of cases; null for all."""
+    methods: tuple[str, ...] | None = None
+    """Further methods that errors are judged with; this and the next two are looks beside the
+    audit's own maps (docs/views.md), null for what the configuration says."""
+    layers: bool | None = None
+    """Whether maps are made at other layers too."""
+    faithfulness: int | None = None
+    """Cases on which it is measured whether maps foretell what taking pixels away does."""
 
     def __post_init__(self) -> None:
         try:
@@ -55,6 +63,15 @@ class Request:
             raise RunError(f"evidence is {self.evidence!r}; give {unusable}.") from None
         if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
             raise RunError(f"limit is {self.limit!r}; give a whole number, 1 or more.")
+        unknown = [name for name in self.methods or () if name not in EXPLANATIONS]
+        if unknown:
+            known = ", ".join(EXPLANATIONS)
+            raise RunError(f"methods holds {unknown[0]!r}, which is not known; give {known}.")
+        if self.layers is not None and type(self.layers) is not bool:
+            raise RunError(f"layers is {self.layers!r}; give true or false.")
+        cases = self.faithfulness
+        if cases is not None and (type(cases) is not int or cases < 0):
+            raise RunError(f"faithfulness is {cases!r}; give a whole number, 0 or more.")
 
     def arguments(self, config: Path, out: Path) -> list[str]:
         """Those of the console script."""
@@ -63,6 +80,12 @@ class Request:
             given += ["--evidence", str(self.evidence)]
         if self.limit is not None:
             given += ["--limit", str(self.limit)]
+        if self.methods is not None:
+            given += ["--methods", ",".join(self.methods)]
+        if self.layers is not None:
+            given.append("--layers" if self.layers else "--no-layers")
+        if self.faithfulness is not None:
+            given += ["--faithfulness", str(self.faithfulness)]
         return given
 
 
@@ -328,11 +351,19 @@ def _read(out: Path) -> _Record | None:
     """What was started under that name; None for nothing, and for what no dashboard wrote."""
     try:
         told: dict[str, Any] = json.loads(_file(out, "json").read_text(encoding="utf-8"))
-        asked = told["request"]
+        asked = dict(told["request"])
         if datetime.fromisoformat(told["started"]).tzinfo is None:
             return None
+        methods = asked.get("methods")  # an earlier dashboard wrote neither this nor the others
         return _Record(
-            Request(str(asked["config"]), asked["evidence"], asked["limit"]),
+            Request(
+                str(asked["config"]),
+                asked["evidence"],
+                asked["limit"],
+                None if methods is None else tuple(methods),
+                asked.get("layers"),
+                asked.get("faithfulness"),
+            ),
             int(told["pid"]),
             str(told["born"]),
             told["started"],

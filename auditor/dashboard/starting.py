@@ -14,6 +14,7 @@ from auditor.dashboard.launching import state as launch_state
 from auditor.dashboard.place import Place
 from auditor.dashboard.words import many, plain
 from auditor.errors import AuditorError
+from auditor.explanations import EXPLANATIONS
 
 _EVIDENCE: Mapping[str, Literal["suspects", "all"] | int | None] = {
     "the cases that the configuration says": None,
@@ -142,16 +143,63 @@ def launcher(place: Place, name: str) -> None:
         limit = right.number_input(
             "At most so many cases", 1, value=None, step=100, placeholder="all"
         )
+        views = _views()
         if not st.form_submit_button("Start the audit", icon=":material/play_arrow:"):
             return
     try:
         start(
             place,
             run.strip(),
-            Request(name, _EVIDENCE[evidence], None if limit is None else int(limit)),
+            Request(name, _EVIDENCE[evidence], None if limit is None else int(limit), *views),
         )
     except AuditorError as error:
         st.error(plain(error))
         return
     st.session_state["watched"] = run.strip()
     st.rerun()
+
+
+def _views() -> tuple[tuple[str, ...] | None, bool | None, int | None]:
+    """Looks beside the audit's own maps: methods, layers, cases of faithfulness.
+
+    Each is null where nothing is chosen, which leaves it to the configuration.
+    """
+    with st.expander("Look closer", icon=":material/search:"):
+        st.caption(
+            "Each costs time, and none changes a flag or the verdict. What is left empty is as the "
+            "configuration says."
+        )
+        methods = st.multiselect(
+            "Judge the errors with other methods, too",
+            list(EXPLANATIONS),
+            format_func=_method,
+            placeholder="as configured",
+            help="Whether they would queue the same errors.",
+        )
+        st.caption(
+            "At most 500 errors with each method, and its gates: about 1,100 forward passes of the "
+            "model; with a method that runs it once for every channel, tens of thousands."
+        )
+        left, right = st.columns(2)
+        layers = left.checkbox(
+            "Make maps at other layers, too",
+            help="Whether they lie where they do at this audit's layer only.",
+        )
+        left.caption("Up to 64 cases at up to eight layers: about 500 forward passes.")
+        cases = right.number_input(
+            "Take away what maps point at, on so many cases",
+            1,
+            value=None,
+            placeholder="as configured",
+            help="Whether the cells that a map points at matter to the model.",
+        )
+        right.caption("About 150 forward passes a case, and 35 more for each further method.")
+    return tuple(methods) or None, layers or None, None if cases is None else int(cases)
+
+
+def _method(key: str) -> str:
+    """A method by its title, and what to know before choosing it."""
+    known = EXPLANATIONS[key]
+    told = [] if known.evidence else ["a view"]
+    told += ["slow"] * ("channels" in known.passes)
+    return f"{known.title} ({', '.join(told)})" if told else known.title

@@ -11,6 +11,7 @@ from auditor.report.crosswalk import crosswalk
 from auditor.report.examples import flagged
 from auditor.report.outcomes import GROUP_COLUMNS, accuracy_by
 from auditor.report.source import Source, in_words
+from auditor.report.views import by_measure
 from auditor.types import PADDING
 
 _ALL_ROWS = 3_000  # of the tables of findings and groups together, so that a page stays small
@@ -89,6 +90,8 @@ def appendix(source: Source) -> list[Block]:
     ]
     for number, one in enumerate(found):
         rows = [in_words(row) for row in one.get("table") or []]
+        if one["kind"] == "faithfulness":
+            rows = by_measure(rows)  # as wide as no page is, else
         if rows:
             blocks.append(
                 table(

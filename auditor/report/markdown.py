@@ -16,6 +16,7 @@ from auditor.language import (
     spoken,
 )
 from auditor.language import written as in_language
+from auditor.report.views import LIFT_COLUMNS
 from auditor.report.wording import ARMS, NUMERIC, cell, lines, one_line, written
 
 Block = Mapping[str, Any]
@@ -138,6 +139,11 @@ def _chart(block: Block, language: Language) -> Iterator[str]:
         ]
         total = len(block["rows"]) + block["left_out"]
         yield from _table({**block, "columns": columns, "note": None, "total": total}, language)
+    elif block["chart"] == "lifts":
+        rows = [{**row, "grid": f"{row['height']} × {row['width']}"} for row in block["rows"]]
+        columns = in_language(LIFT_COLUMNS, language)
+        made = {"columns": columns, "rows": rows, "note": block["description"]}
+        yield from _table({**block, **made, "total": len(rows) + block["left_out"]}, language)
 
 
 def _verdict(block: Block, language: Language) -> Iterator[str]:

@@ -9,6 +9,7 @@ from auditor.language import Phrase, Series, phrase, sentences
 from auditor.report.blocks import Block, chart, column, findings, heading, plain, table, text
 from auditor.report.options import SECTIONS
 from auditor.report.source import Source, group_name, in_words
+from auditor.report.views import agreement, faithfulness, layers
 from auditor.types import PADDING, SUBJECT
 
 GROUP_COLUMNS = (
@@ -184,6 +185,7 @@ def attention(source: Source) -> list[Block]:
     told = source.findings("attention", "attention_cue", "mass_difference")
     if told:
         blocks.append(findings("told", told))
+    blocks += [*layers(source), *agreement(source), *faithfulness(source)]
     blocks.append(
         text(
             phrase(

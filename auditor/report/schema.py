@@ -22,6 +22,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _NUMBER: Schema = {"type": "number"}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+_LIFT: Schema = {"type": "number", "minimum": 0}
 _BOOLEAN: Schema = {"type": "boolean"}
 _SCALAR: Schema = {"type": ["null", "boolean", "number", "string"]}
 _VALUE: Schema = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
@@ -203,6 +204,26 @@ _CHARTS: Mapping[str, Mapping[str, Schema]] = {
         "overall": _nullable(_SHARE),
     },
     "counts": {"label": _TEXT, "value": _nullable(_TEXT), "n": _COUNT},
+    "lifts": {
+        "layer": _TEXT,
+        "place": _COUNT,
+        "height": _COUNT,
+        "width": _COUNT,
+        "own": _BOOLEAN,
+        "region": _TEXT,
+        "cue": _BOOLEAN,
+        "problem": _nullable(_TEXT),
+        **{
+            name: schema
+            for of in ("errors", "correct")
+            for name, schema in (
+                (of, _nullable(_LIFT)),
+                (f"{of}_low", _nullable(_LIFT)),
+                (f"{of}_high", _nullable(_LIFT)),
+                (f"{of}_n", _COUNT),
+            )
+        },
+    },
     "shares": {
         "region": _TEXT,
         "cue": _BOOLEAN,
