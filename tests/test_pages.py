@@ -535,7 +535,7 @@ def test_a_damaged_run_breaks_no_case(runs: Path, damage: str, case: str) -> Non
 
 
 ASKED_FOR = ("methods", "layers", "faithfulness")
-"""Looks beside the audit's own maps, which runs of before have not: no page reads what was asked."""
+"""Looks beside the audit's own maps, which older runs have not; no page reads what was asked."""
 
 
 def test_a_run_that_lacks_anything_of_its_description_breaks_no_page(

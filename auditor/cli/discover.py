@@ -12,8 +12,8 @@ from auditor.cli.progress import progress_bar
 from auditor.cli.text import json_text, printable
 from auditor.discovery import DiscoveryOptions
 from auditor.discovery import discover as write_discovery
-from auditor.discovery.wording import counted
 from auditor.discovery.writing import Discovered, Step
+from auditor.language import counted
 from auditor.store import open_run
 
 

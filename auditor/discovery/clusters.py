@@ -12,7 +12,7 @@ from scipy import stats
 from auditor.discovery.options import SHOWN
 from auditor.discovery.selection import Selection
 from auditor.discovery.spectral import ALPHA, Grouping
-from auditor.discovery.wording import counted
+from auditor.language import counted
 from auditor.report.wording import written
 from auditor.statistics import benjamini_hochberg, mean_interval, wilson
 from auditor.types import PADDING, SUBJECT

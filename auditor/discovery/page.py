@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from auditor.discovery.sheets import mean_picture
-from auditor.discovery.wording import counted
+from auditor.language import counted
+from auditor.report.html import pages_of
 from auditor.report.wording import one_line, written
 
 _CELL = 16  # pixels of a mean map's cell, where that is not too large
@@ -54,12 +55,6 @@ def _embedded(image: Image.Image) -> dict[str, Any]:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("auditor.discovery"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages_of("auditor.discovery")
     environment.filters |= {"shown": one_line, "written": written, "counted": counted}
     return environment.get_template("discovery.html")

@@ -29,11 +29,11 @@ from auditor.discovery.selection import (
 from auditor.discovery.sheets import Tile, sheet
 from auditor.discovery.spectral import ALPHA, NULLS, Grouping, grouped
 from auditor.discovery.tasks import places, task, written_task
-from auditor.discovery.wording import counted
 from auditor.errors import AuditorError, CaseError, RunError
 from auditor.exports.identity import identity
 from auditor.exports.request import Request
 from auditor.geometry import Preprocess
+from auditor.language import counted
 from auditor.report.blurring import Blurred
 from auditor.report.wording import written
 from auditor.store import Run

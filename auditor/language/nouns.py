@@ -18,6 +18,7 @@ NOUNS: Mapping[str, tuple[str, str]] = {
     "image": ("{n:,} image", "{n:,} images"),
     "judged case": ("{n:,} judged case", "{n:,} judged cases"),
     "label": ("{n:,} label", "{n:,} labels"),
+    "picture": ("{n:,} picture", "{n:,} pictures"),
     "verdict": ("{n:,} verdict", "{n:,} verdicts"),
 }
 """A noun to the templates of one and of any other number of it."""

@@ -39,15 +39,20 @@ def html(document: Mapping[str, Any]) -> bytes:
     return page.encode("utf-8", "replace")
 
 
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("auditor.report"),
+def pages_of(package: str) -> jinja2.Environment:
+    """The templates of a package: everything is escaped, and nothing may be missing."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = pages_of("auditor.report")
     environment.filters |= {
         "cell": _cell,
         "lines": lines,
