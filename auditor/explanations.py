@@ -141,7 +141,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         source="Selvaraju et al. 2017, arXiv 1610.02391",
     ),
     "counterfactual": Explanation(
-        "Grad-CAM, counterfactual",
+        "Counterfactual Grad-CAM",
         False,
         "0",
         "nothing more",

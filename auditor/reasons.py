@@ -54,6 +54,7 @@ UNCHANGED = phrase("the maps cannot tell, and the pixels were not changed")
 TURNED = phrase("without it the decision is another")
 LITTLE = phrase("too little to matter")
 CONTRIBUTING = phrase("a contributing cause")
+NO_SURER = phrase("taken for no surer than all of its cue set together, which was tested first")
 FALLS = phrase("but without the subject the decision falls")
 
 
@@ -96,7 +97,7 @@ def over_fills(effect: float, spread: float, margin: float) -> Phrase:
 
 
 _KNOWN = (
-    *REASONS.values(), UNCHANGED, TURNED, LITTLE, CONTRIBUTING, FALLS,
+    *REASONS.values(), UNCHANGED, TURNED, LITTLE, CONTRIBUTING, NO_SURER, FALLS,
     by_donors(0, 0, 0, 0, 0), own_control(0), by_fills(0, 0, 0), over_fills(0, 0, 0),
 )  # fmt: skip
 

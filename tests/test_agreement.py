@@ -13,7 +13,7 @@ from sklearn.metrics import cohen_kappa_score
 
 import auditor
 from auditor.configuration import DatasetConfig, read_config
-from auditor.errors import AuditorError, ConfigurationError, RunError
+from auditor.errors import AuditorError, ConfigurationError, ModelError, RunError
 from auditor.findings import Compared, agreement_findings
 from auditor.findings.agreement import cohens_kappa, kappa_interval
 from auditor.language import read
@@ -89,6 +89,13 @@ def test_clusters_are_kept_together() -> None:
     assert kappa_interval(flags(2, 0, 0, 3), np.zeros(5, dtype=np.intp), 0) is None
 
 
+@pytest.mark.parametrize("counts", [(0, 0, 1, 11), (0, 80, 0, 120), (5, 3, 0, 0), (5, 0, 3, 0)])
+def test_kappa_of_a_method_that_says_the_same_of_all_has_no_interval(counts) -> None:
+    # It is 0 in every resample, which tells nothing of how sure that is.
+    assert cohens_kappa(counts) == 0
+    assert kappa_interval(flags(*counts), None, 0) is None
+
+
 def compared(**changes) -> Compared:
     given = {
         "method": "layercam",
@@ -115,7 +122,7 @@ def test_a_finding_by_hand() -> None:
     assert [row[name] for name in names] == [1, 1, 1, 1, 0, 0.5, 4]
     assert row["gate_maps"] == "passed"
     assert "Both queue 1, Grad-CAM alone 1, LayerCAM alone 1, neither 1." in found.text
-    assert "drawn at random" not in found.text
+    assert "were compared" not in found.text
     assert "no evidence" not in found.text
 
 
@@ -128,7 +135,10 @@ def test_what_a_finding_says_of_views_samples_and_failed_gates() -> None:
     other = compared(evidence=False, errors=90, gates=gates)
     refused = Compared("cam", "CAM", True, "the head is no mean.")
     found, none = agreement_findings(cases, "Grad-CAM", [other, refused], 0)
-    assert "Of 90 errors, 6 were drawn at random." in found.text
+    assert (
+        "Of 90 errors, 6 were compared: first those that the audit's own maps can test"
+        in found.text
+    )
     assert "they do not pass the gate of random weights, the gate of noise." in found.text
     assert "It is a view, and no evidence." in found.text
     assert none.text == "CAM could not be compared with Grad-CAM: the head is no mean."
@@ -252,6 +262,20 @@ def test_a_method_that_the_model_cannot_serve_is_said(run: auditor.Run) -> None:
     assert "cam" not in set(run.agreement["method"])
 
 
+def test_what_a_later_image_shows_a_method_to_lack_stops_no_audit(
+    world: Path, tmp_path: Path, monkeypatch
+) -> None:
+    def late(*_: object) -> None:
+        raise ModelError("its terms miss the logit")
+
+    monkeypatch.setattr(agreeing, "explained", late)
+    (found,) = agreements(audited(world, tmp_path / "run", "layercam"))
+    assert found["text"] == (
+        "LayerCAM could not be compared with Grad-CAM: its terms miss the logit"
+    )
+    assert (found["value"], found["table"][0]["problem"]) == (None, "its terms miss the logit")
+
+
 def test_no_flag_hangs_on_it(world: Path, run: auditor.Run, tmp_path: Path) -> None:
     plain = audited(world, tmp_path / "plain")
     pd.testing.assert_frame_equal(plain.cases, run.cases, check_exact=True)
@@ -269,7 +293,7 @@ def test_a_sample_is_drawn_by_the_seed_those_first_that_can_be_tested(
     again = audited(world, tmp_path / "again", "layercam", batch_size=3)
     (found,) = agreements(few)
     assert found["n"] == 7
-    assert "Of 40 errors, 7 were drawn at random." in found["text"]
+    assert "Of 40 errors, 7 were compared: first those that the audit's own" in found["text"]
     assert set(few.agreement["method"]) == {"gradcam", "layercam"}  # its own beside it
     pd.testing.assert_frame_equal(few.agreement, again.agreement, rtol=0, atol=1e-9)
     assert agreements(again)[0]["text"] == found["text"]

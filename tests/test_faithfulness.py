@@ -152,7 +152,7 @@ def test_means_and_gains_by_hand() -> None:
     assert (rows["cam"]["deletion"], rows["cam"]["problem"]) == (None, "the head is no mean.")
     assert [rows[name]["chance"] for name in rows] == [False, False, True, True]
     assert (rows["uniform"]["occlusion"], rows["uniform"]["occlusion_n"]) == (None, 0)
-    assert "Grad-CAM: the predicted class keeps 0.30 of its probability" in found.text
+    assert "Grad-CAM: the predicted class has a probability of 0.30" in found.text
     assert "random maps 0.50, lower is more faithful" in found.text
     assert "CAM could not be had: the head is no mean." in found.text
     assert "unlike those that the model was trained on" in found.text

@@ -182,7 +182,7 @@ def _print_shares(shares: pd.DataFrame) -> None:
 def _print_evidence(evidence: pd.DataFrame) -> None:
     if evidence.empty:
         return
-    click.secho("\nEvidence on errors: cases at each level", bold=True)
+    click.secho("\nEvidence: errors and correct cases at each level", bold=True)
     rows = [tuple(str(cell) for cell in row) for row in evidence.itertuples(index=False)]
     print_table(("level", "A", "B", "in both", "only A", "only B"), rows)
 

@@ -73,14 +73,15 @@ def kappa_interval(
     Whole clusters (numbers, [errors]) are resampled where they are given. A bootstrap cannot
     vary errors on which all agree: there Wilson's lower bound of the share that agrees, over
     clusters or errors, stands in for it, at the observed rates of both methods. None where κ is
-    undefined, or with fewer than two clusters (errors).
+    undefined, with fewer than two clusters (errors), and where either method says the same of all:
+    κ is 0 then in every resample, whatever the other says.
     """
     units = np.arange(len(flags)) if clusters is None else clusters
     names, number = np.unique(units, return_inverse=True)
     cells = _cells(flags)
     counts = np.bincount(cells, minlength=4)
     kappa = cohens_kappa((int(counts[0]), int(counts[1]), int(counts[2]), int(counts[3])))
-    if kappa is None or len(names) < 2:
+    if kappa is None or len(names) < 2 or _even(counts.tolist()):
         return None
     if kappa == 1:
         agreeing = wilson(len(names), len(names))
@@ -89,6 +90,12 @@ def kappa_interval(
         return float((agreeing[0] - chance) / (1 - chance)), 1.0
     held = sparse.coo_array((np.ones(len(cells)), (number, cells)), shape=(len(names), 4))
     return percentiles(_kappas(resampled_sums(sparse.csr_array(held), seed)))
+
+
+def _even(counts: Sequence[int]) -> bool:
+    """Whether either method queues all errors, or none."""
+    both, own, other, neither = counts
+    return 0 in (both + own, both + other, own + neither, other + neither)
 
 
 def _cells(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -159,7 +166,7 @@ def _found(one: Compared, own: str, clusters: NDArray[np.intp] | None, seed: int
     counts = np.bincount(_cells(queued), minlength=4).tolist()
     kappa = cohens_kappa((counts[0], counts[1], counts[2], counts[3]))
     interval = kappa_interval(queued, None if units is None else units[both], seed)
-    correlation = mean_columns("correlation", one.correlation, units, seed)
+    correlation = mean_columns("correlation", one.correlation, units, seed, -1.0, 1.0)
     outcomes = {row["gate"]: row["outcome"] for row in one.gates}
     n = int(both.sum())
     names = ("both", "own_only", "other_only", "neither")
@@ -178,16 +185,20 @@ def _found(one: Compared, own: str, clusters: NDArray[np.intp] | None, seed: int
     }
     told = sentences(
         _kappa_told(one.title, own, kappa, interval, units is not None, counts, n),
+        phrase("Where one of them queues all or none, κ is 0 whatever the other says.")
+        if kappa is not None and _even(counts)
+        else None,
         _counts_told(one.title, own, counts) if n else None,
         _correlation_told(correlation, units is not None),
         phrase(
-            "Of {all}, {n:,} were drawn at random.",
+            "Of {all}, {n:,} were compared: first those that the audit's own maps can test, else "
+            "at random.",
             all=counted(one.errors, "error"),
             n=len(one.rows),
         )
         if len(one.rows) < one.errors
         else None,
-        _void_told(one.gates),
+        _void_told(one.title, one.gates),
         None if one.evidence else phrase("It is a view, and no evidence."),
         phrase("No flag rests on this comparison."),
     )
@@ -268,7 +279,7 @@ def _correlation_told(columns: Mapping[str, float | int | None], clustered: bool
     )
 
 
-def _void_told(gates: Sequence[Mapping[str, Any]]) -> Phrase | None:
+def _void_told(title: str, gates: Sequence[Mapping[str, Any]]) -> Phrase | None:
     told = {
         "gate_randomisation": phrase("the gate of random weights"),
         "gate_maps": phrase("the gate of other classes"),
@@ -277,4 +288,8 @@ def _void_told(gates: Sequence[Mapping[str, Any]]) -> Phrase | None:
     failed = [told[row["gate"]] for row in gates if row["outcome"] == "not passed"]
     if not failed:
         return None
-    return phrase("Its maps are void here: they do not pass {gates}.", gates=listed(failed))
+    return phrase(
+        "An audit by {title} would take its maps for no evidence here: they do not pass {gates}.",
+        title=title,
+        gates=listed(failed),
+    )

@@ -457,6 +457,9 @@ def _notes(a: Run, b: Run) -> list[Phrase]:
                 "otherwise."
             )
         )
+        files = _changed_files(a, b)
+        if files:
+            notes.append(phrase("Files that differ: {files}.", files=listed(files)))
     if weights[0] == weights[1]:
         notes.append(
             phrase("Both runs are of the same weights.")
@@ -487,6 +490,12 @@ def _notes(a: Run, b: Run) -> list[Phrase]:
             phrase("In one run only, and so not compared: cue {cues}.", cues=listed(sorted(cues)))
         )
     return notes
+
+
+def _changed_files(a: Run, b: Run) -> list[str]:
+    """Files of labels and regions that both runs were made from, with other content in B."""
+    theirs, ours = (run.info.get("provenance", {}).get("inputs", {}) for run in (a, b))
+    return sorted(name for name in theirs if name in ours and theirs[name] != ours[name])
 
 
 def _maps(run: Run) -> Phrase:

@@ -84,7 +84,7 @@ def _measured(
 ) -> dict[str, float | int | None]:
     mass, area = (values[place, :, region][some] for values in (sweep.mass, sweep.area))
     units = None if clusters is None else clusters[some]
-    columns = mean_columns("mass", mass, units, seed)
+    columns = mean_columns("mass", mass, units, seed, 0.0, 1.0)
     n = columns.pop("mass_n")
     share = columns["mass"]
     if share is None:

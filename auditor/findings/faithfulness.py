@@ -66,7 +66,7 @@ def faithfulness_findings(cases: pd.DataFrame, measured: Faithful, seed: int) ->
         row: Row = {"method": one.method, "title": one.title, "evidence": one.evidence}
         row["chance"] = one.method in names[-2:]
         for name, found in (figures | gains).items():
-            row |= mean_columns(name, found, units, seed)
+            row |= mean_columns(name, found, units, seed, *_BOUNDS[name])
         table.append(row | {"problem": one.problem})
     own = table[0]
     message = sentences(
@@ -102,6 +102,16 @@ def faithfulness_findings(cases: pd.DataFrame, measured: Faithful, seed: int) ->
     ]
 
 
+_BOUNDS = {
+    "deletion": (0.0, 1.0),
+    "insertion": (0.0, 1.0),
+    "occlusion": (-1.0, 1.0),
+    "deletion_gain": (-1.0, 1.0),
+    "insertion_gain": (-1.0, 1.0),
+}
+"""Where each figure can lie."""
+
+
 def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
     if row["problem"] is not None:
         why = row["problem"]
@@ -115,8 +125,8 @@ def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
         ]
     found = [
         phrase(
-            "{title}: the predicted class keeps {deletion:.2f} of its probability on average "
-            "while cells go ({deletion_interval}; random maps {random_deletion:.2f}, lower is more "
+            "{title}: the predicted class has a probability of {deletion:.2f} on average while "
+            "cells go ({deletion_interval}; random maps {random_deletion:.2f}, lower is more "
             "faithful), and has {insertion:.2f} while they come back ({insertion_interval}; random "
             "maps {random_insertion:.2f}, higher is more faithful).",
             title=row["title"],

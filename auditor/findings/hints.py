@@ -26,8 +26,10 @@ class Hint:
 
     word: str
     auroc: float
-    """Probability that an error lies nearer to the word than a correct case of its label, 0 to 1;
-    .5 where the word tells nothing, below where errors lie further from it."""
+    """How much nearer errors lie to the word than correct cases of their label, 0 to 1: within each
+    label the probability that an error lies nearer, averaged with the weight n₁n₀ / (n₁ + n₀) of
+    its errors and correct cases (van Elteren 1960). .5 where the word tells nothing, below where
+    errors lie further from it."""
     low: float
     """Of the 95 % interval of `auroc`, for this word alone."""
     high: float

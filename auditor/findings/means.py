@@ -24,18 +24,23 @@ def interval_of_mean(values: Floats, clusters: NDArray[np.intp] | None, seed: in
 
 
 def mean_columns(
-    name: str, values: Floats, clusters: NDArray[np.intp] | None, seed: int
+    name: str,
+    values: Floats,
+    clusters: NDArray[np.intp] | None,
+    seed: int,
+    least: float,
+    most: float,
 ) -> dict[str, float | int | None]:
     """`<name>`, `<name>_low`, `<name>_high` and `<name>_n` of a table's row, JSON-ready.
 
-    The mean of [cases] with its interval and the number of cases that have the value; null where
-    none has.
+    The mean of [cases] with its interval, which ends where values can lie (`least` to `most`), and
+    the number of cases that have the value; null where none has.
     """
     known = values[~np.isnan(values)]
     interval = interval_of_mean(values, clusters, seed)
     return {
         name: float(known.mean()) if len(known) else None,
-        f"{name}_low": interval[0] if interval else None,
-        f"{name}_high": interval[1] if interval else None,
+        f"{name}_low": max(interval[0], least) if interval else None,
+        f"{name}_high": min(interval[1], most) if interval else None,
         f"{name}_n": len(known),
     }

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from auditor import measures
 from auditor.cam import METHODS, Method, inspected
 from auditor.correlations import rank_correlation
+from auditor.errors import ModelError
 from auditor.findings import Compared, MapChecks
 from auditor.findings.gates import gates
 from auditor.pipeline.computing import Progress, Work
@@ -119,10 +120,13 @@ class Agreeing:
             return {"problem": problem}
         shard = self._shard(rows)
         own = self._judged(shard)
-        maps = self._margin_maps(method, rows, progress)
+        try:
+            maps = self._margin_maps(method, rows, progress)
+            checks = self.check(method, self._gated(method))
+        except ModelError as error:  # a later image may show what the first did not
+            return {"problem": str(error)}
         other = self._judged(self._with_margins(shard, maps))
         correlation = rank_correlation(shard.maps[:, MARGIN], maps)
-        checks = self.check(method, self._gated(method))
         return {
             "problem": None,
             "own": [evidence for evidence, _ in own],

@@ -286,7 +286,7 @@ def _averaged(values: Floats, root: bool = False) -> tuple[float, Interval]:
     mean, low, high = (float(value) for value in (given.mean(), *interval))
     if root:
         mean, low, high = (max(value, 0.0) ** 0.5 for value in (mean, low, high))
-    return mean, (low, high)
+    return mean, (max(low, -1.0), min(high, 1.0))  # where a correlation can lie
 
 
 def _seed(seed: int, stage: int, draw: int) -> int:

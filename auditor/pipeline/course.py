@@ -40,9 +40,10 @@ from auditor.evidence import (
     toned,
 )
 from auditor.evidence.rows import Arm
+from auditor.language import clauses
 from auditor.pipeline.bench import Bench, Suspect
 from auditor.pipeline.trials import RANKS, Examined, Exchange, Recorded, Trial
-from auditor.reasons import REASONS, Reason
+from auditor.reasons import NO_SURER, REASONS, Reason
 from auditor.types import SUBJECT, Mask
 
 F64 = NDArray[np.float64]
@@ -373,7 +374,7 @@ def _at_most(trial: Trial, rank: int) -> Trial:
     """A cue by itself is not surer than all of its set together, which was tested first."""
     if RANKS[trial.outcome] <= rank:
         return trial
-    told = f"{trial.told}; no more than its set was found to be"
+    told = str(clauses([trial.told, NO_SURER]))
     return replace(trial, outcome="probable", told=told)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch import Tensor
 from auditor.cam import METHODS, Method, inspected
 from auditor.cam.area import pooled
 from auditor.correlations import rank_correlation
+from auditor.errors import ModelError
 from auditor.findings import Faithful, Judged
 from auditor.pipeline.computing import Progress, Work, out_of_memory
 from auditor.pipeline.viewing import batches, explained, number, pixels_of, refusal, undefined
@@ -182,7 +184,12 @@ class Perturbing:
         grid = self.work.layer.grid
         noise = [np.random.default_rng([self.seed, 4, row]).standard_normal(grid) for row in rows]
         by_chance = dict(zip(CHANCE, (np.stack(noise), np.ones((len(rows), *grid))), strict=True))
-        return {name: of(METHODS[name]) for name in names} | by_chance
+        found = {}
+        for name in names:
+            # A method that cannot serve these images has no figures of them.
+            with suppress(ModelError):
+                found[name] = of(METHODS[name])
+        return found | by_chance
 
     def _case(
         self, row: int, pixels: NDArray[np.uint8], maps: Mapping[str, NDArray[np.float64]]

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from auditor import measures
 from auditor.cam import METHODS, Layer, inspected
 from auditor.cam.depth import layers_over_depth
-from auditor.errors import RunError
+from auditor.errors import ModelError, RunError
 from auditor.findings import Sweep
 from auditor.pipeline.computing import Progress, Work
 from auditor.pipeline.viewing import explained, number, refusal, undefined
@@ -93,7 +93,12 @@ class Sweeping:
                 for place, layer in enumerate(layers):
                     if problems[place] is not None:
                         continue
-                    maps = explained(work, layer, method, images, labels).maps[:, 0]
+                    try:
+                        maps = explained(work, layer, method, images, labels).maps[:, 0]
+                    except ModelError as error:  # which the first image did not show
+                        problems[place] = str(error)
+                        mass[place] = area[place] = np.nan
+                        continue
                     coverage = np.stack([regions[place] for _, regions in read])
                     found = self._measured(part, maps.double().cpu().numpy(), coverage)
                     mass[place, start : start + size], area[place, start : start + size] = found

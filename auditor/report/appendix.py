@@ -12,6 +12,7 @@ from auditor.report.examples import flagged
 from auditor.report.outcomes import GROUP_COLUMNS, accuracy_by
 from auditor.report.source import Source, in_words
 from auditor.report.views import by_measure
+from auditor.report.wording import EVIDENCE
 from auditor.types import PADDING
 
 _ALL_ROWS = 3_000  # of the tables of findings and groups together, so that a page stays small
@@ -200,7 +201,11 @@ def _flagged(source: Source) -> Block:
             column("severity", phrase("Severity"), "number"),
         ],
         [
-            {"number": i + 1, **{name: plain(values[name][i]) for name in names}}
+            {
+                "number": i + 1,
+                **{name: plain(values[name][i]) for name in names},
+                "evidence": EVIDENCE[values["evidence"][i]],
+            }
             for i in range(len(where))
         ],
         total=len(order),

@@ -99,6 +99,6 @@ def _identity(run: Run) -> list[dict[str, Any]]:
         fact("data", phrase("Data"), inputs or None),
         fact("dataset", phrase("Dataset, fingerprint"), identity.get("dataset"), "hash"),
         fact("cases", phrase("Cases"), info["counts"]["cases"], "count"),
-        fact("created", phrase("Audited"), made.get("created")),
+        fact("created", phrase("Audited at"), made.get("created")),
         fact("auditor", phrase("Auditor"), identity.get("auditor")),
     ]

@@ -15,6 +15,7 @@ from auditor.language import Language, Phrase, Words, listed, spoken, template_i
 from auditor.language.text import Value
 from auditor.report import charts
 from auditor.report.wording import (
+    EVIDENCE,
     NUMERIC,
     SEVERITIES,
     cell,
@@ -65,6 +66,7 @@ def _template() -> jinja2.Template:
     environment.tests["longworded"] = _longworded
     environment.globals |= {
         "numeric": NUMERIC,
+        "evidences": EVIDENCE,
         "severities": SEVERITIES,
         "say": _say,
         "pieces": _pieces,

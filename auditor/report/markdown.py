@@ -17,7 +17,7 @@ from auditor.language import (
 )
 from auditor.language import written as in_language
 from auditor.report.views import LIFT_COLUMNS
-from auditor.report.wording import ARMS, NUMERIC, cell, lines, one_line, written
+from auditor.report.wording import ARMS, EVIDENCE, NUMERIC, cell, lines, one_line, written
 
 Block = Mapping[str, Any]
 
@@ -185,7 +185,7 @@ def _example(one: Mapping[str, Any], language: Language) -> Words:
         phrase(
             "Cue {cue}, evidence {evidence}, reliance {reliance}.",
             cue=written(one["cue"], language=language),
-            evidence=written(one["evidence"], language=language),
+            evidence=EVIDENCE.get(one["evidence"]) or written(None),
             reliance=written(one["reliance"], "number", language),
         ),
         one["reason"] or "",

@@ -36,6 +36,15 @@ SEVERITIES: Mapping[str, Phrase] = {
 }
 """What a reader is told a severity is."""
 
+EVIDENCE: Mapping[str, Phrase] = {
+    "confirmed": phrase("confirmed"),
+    "probable": phrase("probable"),
+    "attention": phrase("attention"),
+    "unsupported": phrase("unsupported"),
+    "untestable": phrase("untestable"),
+}
+"""What a reader is told a level of evidence is; in English the word that the run's files have."""
+
 ARMS: Mapping[str, Phrase] = {
     "same": phrase("same"),
     "opposite": phrase("opposite"),
