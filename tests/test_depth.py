@@ -124,6 +124,24 @@ def test_branches_that_a_path_leads_around_are_left_out() -> None:
                      "layer3", "layer4.0", "layer4"]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["layer4", "layer4.1"])
+def test_a_layer_under_another_name_is_no_other_layer(name: str) -> None:
+    with seeded():
+        module = torchvision().models.resnet18(num_classes=2).eval()
+    own = find_layer(module, identity, (3, 64, 64), name)
+    names = [layer.name for layer in layers_over_depth(module, identity, (3, 64, 64), own, 40)]
+    assert names == ["conv1", "relu", "layer1.0", "layer1", "layer2.0", "layer2", "layer3.0",
+                     "layer3", "layer4.0", name]  # fmt: skip
+
+
+def test_what_is_written_into_the_layers_tensor_is_another_layer() -> None:
+    with seeded():
+        module = torchvision().models.resnet18(num_classes=2).eval()
+    own = find_layer(module, identity, (3, 64, 64), "bn1")  # of which `relu` keeps what is above 0
+    names = [layer.name for layer in layers_over_depth(module, identity, (3, 64, 64), own, 40)]
+    assert names[:4] == ["conv1", "bn1", "relu", "layer1.0"]
+
+
 def test_the_module_is_left_as_it_was() -> None:
     module = deep().train()
     own = Layer("features", "NCHW", (4, 5))

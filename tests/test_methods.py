@@ -93,11 +93,45 @@ def made(kind: Any, *arguments: Any) -> Any:
     return network
 
 
+class Sequence(nn.Module):
+    """As `Net`, of tokens that come before the batch; the class token is the first of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut = nn.Conv2d(3, 8, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.inner = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+        self.features = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        cells = self.cut(images).flatten(2).permute(2, 0, 1)
+        tokens = self.inner(torch.cat([self.token.expand(-1, len(images), -1), cells]))
+        tokens = self.features(tokens + tokens.mean(0))  # each token learns of the others
+        return self.fc(tokens[1:].mean(0))
+
+
+class Attending(nn.Module):
+    """A transformer whose tokens come before the batch, and whose class token decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut = nn.Conv2d(3, 8, 8, 8)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.blocks = nn.Sequential(*(nn.TransformerEncoderLayer(8, 2, 16) for _ in range(2)))
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        cells = self.cut(images).flatten(2).permute(2, 0, 1)
+        return self.fc(self.blocks(torch.cat([self.token.expand(-1, len(images), -1), cells]))[0])
+
+
 def pictures(count: int = 3, size: tuple[int, int] = SIZE) -> Tensor:
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
 TARGETS = torch.tensor([2, 0, 1])
+FIVE = torch.tensor([2, 0, 1, 2, 1])
 
 
 @contextmanager
@@ -134,23 +168,35 @@ def test_the_table_of_methods():
         assert eval(method.passes, {"__builtins__": {}}, {"channels": 512}) in (0, 6, 512)  # noqa: S307
 
 
+WALKED = {
+    "convolutional": (Net, Layer(LAYER, "NCHW", GRID)),
+    "LND": (Sequence, Layer(LAYER, "LND", GRID, prefix=1)),
+}
+
+
+@pytest.mark.parametrize("kind", WALKED)
 @pytest.mark.parametrize("key", METHODS)
-def test_contract(key: str, net: Net):
-    method, images = METHODS[key], pictures()
-    found = maps_of(key, net, images, TARGETS)
-    assert found.shape == (3, *(SIZE if method.resolution == "input" else GRID))
+def test_contract(key: str, kind: str):
+    network, layer = WALKED[kind]
+    net, method, images, targets = made(network), METHODS[key], pictures(5), FIVE
+    how = {"layer": layer}
+    found = maps_of(key, net, images, targets, **how)
+    assert found.shape == (5, *(SIZE if method.resolution == "input" else GRID))
     assert found.dtype == torch.float32
     assert not found.requires_grad
     assert bool(torch.isfinite(found).all())
     assert bool((found != 0).any())
-    torch.testing.assert_close(maps_of(key, net, images, TARGETS), found, rtol=0, atol=0)
-    one_by_one = [maps_of(key, net, images[i : i + 1], TARGETS[i : i + 1]) for i in range(3)]
-    torch.testing.assert_close(torch.cat(one_by_one), found, rtol=1e-5, atol=1e-6)
-    with looked(net) as look:
-        assert method.maps(look, TARGETS).shape == (3, *GRID)
+    torch.testing.assert_close(maps_of(key, net, images, targets, **how), found, rtol=0, atol=0)
+    for count in (1, 2, 4):  # the images may come in any parts
+        parts = zip(images.split(count), targets.split(count), strict=True)
+        apart = torch.cat([maps_of(key, net, *part, **how) for part in parts])
+        torch.testing.assert_close(apart, found, rtol=1e-5, atol=1e-6)
+    with looked(net, images, **how) as look:
+        assert look.closes()
+        assert method.maps(look, targets).shape == (5, *GRID)
         # The order of two questions to one look does not matter.
-        other = method.native(look, TARGETS.roll(1))
-        torch.testing.assert_close(method.native(look, TARGETS), found)
+        other = method.native(look, targets.roll(1))
+        torch.testing.assert_close(method.native(look, targets), found)
         if key != "eigencam":
             assert not torch.allclose(other, found)
 
@@ -325,6 +371,8 @@ def test_maps_of_the_input_are_pooled_to_be_measured_and_whole_to_be_seen(net: N
         (Layer("x", "NHWC", (2, 3)), (2, 2, 3, 5)),
         (Layer("x", "tokens", (2, 3)), (2, 6, 5)),
         (Layer("x", "tokens", (2, 3), prefix=2), (2, 8, 5)),
+        (Layer("x", "LND", (2, 3)), (6, 2, 5)),
+        (Layer("x", "LND", (2, 3), prefix=2), (8, 2, 5)),
     ],
 )
 def test_placing_cells_inverts_the_layout(layer: Layer, shape: tuple[int, ...]):
@@ -334,8 +382,12 @@ def test_placing_cells_inverts_the_layout(layer: Layer, shape: tuple[int, ...]):
     assert torch.equal(layer.placed(inside, output), output)
     changed = layer.placed(inside.flip(0) + 100, output)
     assert torch.equal(layer.spatial(changed), inside.flip(0) + 100)
-    if layer.prefix:
+    if layer.layout == "LND":
+        assert torch.equal(changed[: layer.prefix], output[: layer.prefix])
+    elif layer.prefix:
         assert torch.equal(changed[:, : layer.prefix], output[:, : layer.prefix])
+    rows = torch.tensor([1, 0, 1])
+    assert torch.equal(layer.spatial(layer.rows(output, rows)), inside[rows])
 
 
 def transformer(kind: str, seed: int = 2) -> nn.Module:
@@ -640,6 +692,8 @@ def ablated_by_loop(module: nn.Module, look: Look) -> Tensor:
                     output[:, k] = 0
                 elif look.layer.layout == "NHWC":
                     output[..., k] = 0
+                elif look.layer.layout == "LND":
+                    output[look.layer.prefix :, :, k] = 0
                 else:
                     output[:, look.layer.prefix :, k] = 0
                 return output
@@ -675,6 +729,8 @@ NETWORKS = {
     "inside a block": (lambda: made(Residual), SIZE, "inner.1"),
     "tokens": (lambda: transformer("vit"), (32, 32), "auto"),
     "NHWC": (lambda: transformer("swin"), (32, 32), "features.1.0"),
+    "LND": (lambda: made(Sequence), SIZE, LAYER),
+    "LND, class token": (lambda: made(Attending).eval(), (32, 48), "blocks.0"),
 }
 
 
@@ -699,15 +755,17 @@ def test_ablation_and_score_are_what_a_slow_loop_finds(
     name: str, most: int, monkeypatch: pytest.MonkeyPatch
 ):
     build, size, layer_name = NETWORKS[name]
-    network, images = build(), pictures(2, size)
+    count = 5 if name.startswith("LND") else 2
+    network, images = build(), pictures(count, size)
     layer = find_layer(network, same, (3, *size), layer_name)
     monkeypatch.setattr(pairs, "FEWEST", most)
     monkeypatch.setattr("auditor.cam.methods.ablation.ELEMENTS", most)
-    targets = TARGETS[:2]
+    targets = FIVE[:count]
     with looked(network, images, layer) as look:
-        assert look.closes() == (name in ("convolutional", "NHWC"))
+        assert (layer.layout == "LND") == name.startswith("LND")
+        assert look.closes() == (name not in ("around", "inside a block", "tokens"))
         logits = look.logits.detach().gather(1, targets[:, None])
-        rows = torch.arange(2)
+        rows = torch.arange(count)
         drops = logits - ablated_by_loop(network, look)[rows, :, targets]
         expected = torch.einsum("bk,bkhw->bhw", drops, look.activations)
         found = METHODS["ablationcam"].native(look, targets)
@@ -737,8 +795,9 @@ def passes_of(network: nn.Module, ask: Any) -> int:
         ("eigencam", Net, 0),
         ("scorecam", Net, 3 * 8),
         ("ablationcam", Around, 3 * 8 + 1),
-        ("ablationcam", Net, 1 + 2),  # the layers before run for one image in each of two chunks
-        ("cam", Net, 2),
+        # The layers before run for one image in each of two chunks, and to find that they may.
+        ("ablationcam", Net, 4 + 2),
+        ("cam", Net, 1),
         ("fullgrad", Net, 2 * 3),
         ("guidedgradcam", Net, 2 * 3),
     ],
@@ -754,6 +813,72 @@ def test_passes(key: str, kind: Any, cost: int, monkeypatch: pytest.MonkeyPatch)
                 METHODS[key].native(look, targets)
 
         assert passes_of(network, ask) == cost
+
+
+class Weak(Net):
+    """A weak path leads around the layers, and past what all images share."""
+
+    def __init__(self, share: float, common: float) -> None:
+        super().__init__()
+        self.beside = nn.Conv2d(3, 3, 4, 4)
+        self.share, self.common = share, common
+
+    def forward(self, images: Tensor) -> Tensor:
+        beside = self.share * self.beside(images).mean((2, 3))
+        return super().forward(images) + beside + self.common
+
+
+@pytest.mark.parametrize(
+    ("share", "common", "closes"),
+    [
+        (0, 0, True),
+        (0, 10, True),
+        (1, 0, False),
+        (1e-4, 0, False),
+        (1e-5, 0, False),
+        (1, 1e4, False),  # all images have nearly the same logits
+        (1e-3, 100, False),
+        (0, 1e6, False),  # it closes; that cannot be told, and the slow way is right too
+    ],
+)
+def test_a_weak_path_around_the_layer_is_noticed(share: float, common: float, closes: bool):
+    network = made(Weak, share, common)
+    with looked(network) as look:
+        assert look.closes() == closes
+        drops = (look.logits.detach()[:, None] - ablated_by_loop(network, look))[
+            torch.arange(3), :, TARGETS
+        ]
+        expected = torch.einsum("bk,bkhw->bhw", drops, look.activations)
+        found = METHODS["ablationcam"].native(look, TARGETS)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 + 1e-6 * common)
+
+
+def test_a_model_of_constant_logits_is_not_called_closed(net: Net):
+    nn.init.zeros_(net.fc.weight)
+    with looked(net) as look:
+        assert not look.closes()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name", "grid"),
+    [
+        ("resnet18", "layer3", (4, 4)),
+        ("shufflenet_v2_x0_5", "stage3", (4, 4)),
+        ("densenet121", "features.denseblock3", (4, 4)),
+        ("convnext_tiny", "features.5", (4, 4)),
+        ("vit", "encoder.layers.encoder_layer_0", (4, 4)),
+        ("rectified", "encoder.layers.encoder_layer_0", (4, 4)),
+    ],
+)
+def test_layers_that_nothing_leads_around_are_known_as_such(
+    architecture: str, name: str, grid: tuple[int, int]
+):
+    small = architecture in ("vit", "rectified")
+    build = torchvision().models.get_model
+    network = transformer(architecture) if small else made(lambda: build(architecture))
+    layer = Layer(name, "tokens", grid, 1) if small else Layer(name, "NCHW", grid)
+    with looked(network.eval(), pictures(3, (32, 32) if small else (64, 64)), layer) as look:
+        assert look.closes()
 
 
 def test_eigencam_is_the_first_right_singular_vectors_projection():

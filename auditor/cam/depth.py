@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +29,11 @@ def layers_over_depth(
 
     Of the distinct outputs that lie in space and carry a gradient from the logits, evenly over
     their number, the first and the last among them; of those alone that no path leads around,
-    if there are such, since a map at one branch of many knows only what passes there. `follows`
-    of each is the correlation of its map with a moved stimulus, as for the layer that an audit
-    chooses. `shape` is the input's (channels, height, width). Costs three forward passes of 2
-    images for each distinct output, and one of 10 with four gradients for each layer taken.
+    if there are such, since a map at one branch of many knows only what passes there. What gives
+    the tensor of `own` under another name is no other layer. `follows` of each is the correlation
+    of its map with a moved stimulus, as for the layer that an audit chooses. `shape` is the
+    input's (channels, height, width). Costs four forward passes of 2 images for each distinct
+    output, and one of 10 with four gradients for each layer taken.
     """
     if most < 1:
         raise ValueError(f"{most} layers; give 1 or more")
@@ -47,9 +49,10 @@ def layers_over_depth(
                 layer for layer in found if Look.at(module, to_logits, layer, images[:2]).closes()
             ]
         found = whole or found
-        order = _order(module, images[:1])
-        others = [layer for layer in found if layer.name != own.name]
-        place = sum(order[layer.name] < order[own.name] for layer in others)
+        ran = _ran(module, images[:1])
+        mine = ran[own.name]
+        others = [layer for layer in found if not ran[layer.name].same(mine)]
+        place = sum(ran[layer.name].place < mine.place for layer in others)
         line = [*others[:place], own, *others[place:]]
         chosen = [line[at] for at in _spread(len(line), place, most)]
         return tuple(
@@ -71,20 +74,35 @@ def _spread(count: int, kept: int, most: int) -> Sequence[int]:
     return places
 
 
-def _order(module: nn.Module, images: Tensor) -> dict[str, int]:
-    """When each module was through for the last time."""
-    through: dict[str, int] = {}
+class _Ran(NamedTuple):
+    """A module's last run."""
+
+    place: int
+    """In the order in which modules were through."""
+    output: Any
+    version: int
+    """How often the output had been written into by then."""
+
+    def same(self, other: _Ran) -> bool:
+        """Whether both gave one tensor, and nothing was written into it in between."""
+        return self.output is other.output and self.version == other.version
+
+
+def _ran(module: nn.Module, images: Tensor) -> dict[str, _Ran]:
+    """The last run of each module by its name."""
+    found: dict[str, _Ran] = {}
+    clock = count()
 
     def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def note(_part: nn.Module, _inputs: Any, _output: Any) -> None:
-            through.pop(name, None)
-            through[name] = 0
+        def note(_part: nn.Module, _inputs: Any, output: Any) -> None:
+            version = output._version if isinstance(output, Tensor) else 0
+            found[name] = _Ran(next(clock), output, version)
 
         return note
 
     hooks = [part.register_forward_hook(noting(name)) for name, part in module.named_modules()]
     run_hooked(module, images, hooks)
-    return {name: place for place, name in enumerate(through)}
+    return found
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -16,6 +16,11 @@ from auditor.errors import AuditorError
 ToLogits = Callable[[Any], Tensor]
 """A model's output to logits [batch, classes], differentiably."""
 
+AGAIN = 8
+"""Roundings of the largest logit by which it may be missed when the same is computed again."""
+FAR = 100
+"""How many times a miss, and a rounding, two images' logits must differ to tell where from."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -78,23 +83,45 @@ class Look:
     @property
     def stranger(self) -> Tensor:
         """One image unlike those of the batch, [1, channels, height, width]."""
-        return 1 - self.images[:1].flip(-1)
+        return 1 - self.images[:1].nan_to_num(0, 0, 0).flip(-1)
+
+    def held(self, images: Tensor) -> Tensor | None:
+        """The logits [batch, classes] where one other image gets the batch's output of the layer.
+
+        `images` is that one, [1, channels, height, width]. None where the model cannot take it:
+        a path leads around the layer, and two batches of other sizes meet.
+        """
+        try:
+            logits = self.resumed(self.run.leaf.detach(), images)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, IndexError, AuditorError):
+            return None
+        return logits if logits.shape == self.logits.shape else None
 
     def closes(self) -> bool:
         """Whether the logits hang on the layer's output alone, no path leading around it.
 
-        Found by giving another image the batch's output of the layer: costs a forward pass of
-        one image, and one of the batch through what follows the layer.
+        Found by giving two other images the batch's output of the layer: the logits must be the
+        batch's, and the same for both but for rounding, as the same operations ran on the same
+        numbers. False also where the two images' own logits are too alike to tell: whoever then
+        takes no shortcut is right too. Costs forward passes of four images at most, and two of
+        the batch through what follows the layer.
         """
-        try:
-            logits = self.resumed(self.run.leaf.detach(), self.stranger)
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, ValueError, IndexError, AuditorError):
-            return False  # two batches of other sizes met
-        ours = self.logits.detach()
-        near = 1e-5 * float(ours.nan_to_num(0, 0, 0).abs().max())
-        return logits.shape == ours.shape and torch.allclose(logits, ours, 1e-4, near, True)
+        ours, one = self.logits.detach(), self.stranger
+        held = self.held(one)
+        # Not to the rounding: with a graph, other operations may have run.
+        if held is None or not torch.allclose(held, ours, 1e-4, 1e-5 * _size(ours), True):
+            return False
+        noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(0))
+        other = noise.to(one)
+        again = self.held(other)
+        own = self.answers(torch.cat([one, other]))
+        if again is None:
+            return False
+        missed, apart = _size(again - held), _size(own[0] - own[1])
+        rounding = torch.finfo(ours.dtype).eps * _size(ours)
+        return missed <= AGAIN * rounding and apart > FAR * max(missed, rounding)
 
     def once(self, name: str, compute: Callable[[Look], Tensor]) -> Tensor:
         """What turns with the sign of the logits and hangs on no class; computed once a look."""
@@ -105,6 +132,11 @@ class Look:
     def turned(self) -> Look:
         """The same pass, the sign of every logit turned."""
         return replace(self, logits=-self.logits, sign=-self.sign)
+
+
+def _size(values: Tensor) -> float:
+    """The largest magnitude, of what is finite."""
+    return float(values.nan_to_num(0, 0, 0).abs().max())
 
 
 def of_targets(logits: Tensor, targets: Tensor) -> Tensor:

@@ -38,6 +38,10 @@ class Layer:
         tokens = values[:, self.prefix :].transpose(1, 2)
         return tokens.reshape(*tokens.shape[:2], *self.grid)
 
+    def rows(self, output: Tensor, rows: Tensor) -> Tensor:
+        """Of those images alone, [rows] positions in the batch: the layer's output, as it lies."""
+        return output[:, rows] if self.layout == "LND" else output[rows]
+
     def placed(self, cells: Tensor, output: Tensor) -> Tensor:
         """The layer's output with other cells: the inverse of `spatial`.
 

@@ -38,7 +38,8 @@ def _without(look: Look) -> Tensor:
         cells = activations[rows]  # a copy
         cells[torch.arange(len(rows), device=rows.device), channels] = 0
         images = look.stranger if closes else look.images[rows]
-        return look.resumed(look.layer.placed(cells, output[rows]), images)
+        return look.resumed(look.layer.placed(cells, look.layer.rows(output, rows)), images)
 
-    most = ELEMENTS // output[0].numel() if closes else len(output)
+    batch = len(activations)
+    most = ELEMENTS * batch // output.numel() if closes else batch
     return by_pairs(look, answer, most)

@@ -98,7 +98,11 @@ def decomposed(look: Look, targets: Tensor) -> Terms:
         term = (gradient * bias).detach()
         if made.ndim == 4 and not isinstance(part, nn.Linear):
             (ceilings if isinstance(part, nn.Hardtanh) else biases).append(term)
-        elif len(term) == len(unplaced):
+            continue
+        tokens = isinstance(part, nn.Linear) and made.ndim == 3
+        if look.layer.layout == "LND" and tokens and made.shape[1] == len(unplaced):
+            term = term.transpose(0, 1)  # tokens are first
+        if len(term) == len(unplaced):
             unplaced = unplaced + term.flatten(1).sum(1)
     return Terms(logits.detach(), (images * at_images).detach(), biases, ceilings, unplaced)
 
