@@ -144,6 +144,21 @@ def test_a_number_of_clusters_can_be_asked_for(monkeypatch):
     assert set(found.clusters) == {1, 2, 3, 4, 5}
 
 
+def test_the_eigengap_is_that_of_the_number_chosen_even_if_k_means_finds_fewer(monkeypatch):
+    class Fewer(spectral.KMeans):
+        def fit_predict(self, rows):
+            return np.minimum(super().fit_predict(rows), 1)
+
+    monkeypatch.setattr(spectral, "NULLS", 1)
+    vectors = map_vectors(planted(40, 1)[0])
+    told = {count: grouped(vectors, seed=0, count=count).eigengap for count in (2, 5)}
+    assert told[5] != pytest.approx(told[2])
+    monkeypatch.setattr(spectral, "KMeans", Fewer)
+    found = grouped(vectors, seed=0, count=5)
+    assert found.count == 2
+    assert found.eigengap == told[5]
+
+
 def test_cases_that_are_all_the_same_have_no_clusters(monkeypatch):
     assert grouped(np.ones((30, 4)), seed=0) is None
     assert grouped(feature_vectors(np.full((30, 4), 1e6)), seed=0) is None

@@ -128,6 +128,18 @@ def test_predictions_that_failed_their_gates_decide_nothing() -> None:
     assert "did not pass their gates" in verdict.text
 
 
+def test_a_model_at_chance_because_it_decides_by_the_cue_is_not_insufficient() -> None:
+    frame = cases()
+    chance = Finding("gate_chance", "warning", "at chance")
+    _, verdict = reached(frame, (shift(frame, 2.0),), chance, GATES[1])
+    assert verdict.level >= 3
+    _, nothing = reached(frame, (shift(frame, 0.0),), chance, GATES[1])
+    assert nothing.level == 0
+    assert "did not pass their gates" in nothing.text
+    order = Finding("gate_classes", "warning", "another order")
+    assert reached(frame, (shift(frame, 2.0),), chance, order)[1].level == 0
+
+
 def test_fills_are_grade_b_and_show_the_effect_of_being_there() -> None:
     frame = cases(caused=0)
     findings, verdict = reached(frame, (shift(frame, 2.0, None),))

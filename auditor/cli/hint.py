@@ -57,6 +57,9 @@ def hint(
     """
     opened = open_run(run)
     given = [*_listed(words_file), *words]
+    if not given:
+        where = "give --words FILE, or --word" if words_file is None else f"{words_file} is empty"
+        raise AuditorError(f"no word is given: {where}; list candidate cues, one a line.")
     from auditor.models import load_clip
     from auditor.pipeline.hinting import hint as hinted
 

@@ -109,6 +109,9 @@ def grouped(
 class _Cut:
     clusters: NDArray[np.intp]
     count: int
+    """How many clusters there are; k-means may have found fewer than were chosen."""
+    chosen: int
+    """How many it was asked for."""
     eigenvalues: F64
     eigengaps: F64
     """After the second eigenvalue, the third, …"""
@@ -128,7 +131,7 @@ def _grouped(vectors: F64, seed: int, count: int | None, progress: Progress) -> 
         seen = _cut(some, _neighbours(TESTED), seed, count)
     spread = some.std(0)
     gaps, silhouettes = 0, 0
-    place = max(seen.count - 2, 0)
+    place = seen.chosen - 2
     for number in range(NULLS):
         progress(number, NULLS)
         drawn = random.standard_normal(some.shape) * spread
@@ -185,7 +188,7 @@ def _cut(points: F64, neighbours: int, seed: int, count: int | None) -> _Cut:
     clusters, found = _numbered(labels)
     # Where many cases are the same, k-means may find fewer clusters than it was asked for.
     silhouette = float(silhouette_score(points, clusters)) if found > 1 else 0.0
-    return _Cut(clusters, found, np.clip(values, 0, None), gaps, silhouette)
+    return _Cut(clusters, found, chosen, np.clip(values, 0, None), gaps, silhouette)
 
 
 def _signed(vectors: F64) -> F64:

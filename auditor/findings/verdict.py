@@ -243,14 +243,15 @@ def with_verdict(
     """
     effects = average_effects(material.shifts, material.cases, material.classes)
     grade = grade_of(effects)
-    gates = [found for found in findings if found.kind in ("gate_chance", "gate_classes")]
+    passed = {found.kind: found.severity == "info" for found in findings}
     notable = {found.kind for found in findings if found.severity == "notice"}
     associated = [told for kind, told in _ASSOCIATED.items() if kind in notable]
     reached = verdict(
         material,
         effects,
         grade,
-        bool(gates) and all(gate.severity == "info" for gate in gates),
+        passed.get("gate_chance", False),
+        passed.get("gate_classes", False),
         associated,
         thresholds,
     )
@@ -276,15 +277,19 @@ def verdict(
     material: Material,
     effects: Sequence[AverageEffect],
     grade: Grade,
-    trusted: bool,
+    above_chance: bool,
+    in_order: bool,
     associated: Sequence[Words],
     thresholds: Thresholds,
 ) -> Verdict:
     """The level of a run.
 
     0 insufficient evidence; 1 none detected; 2 association only; 3 the model is sensitive to
-    the cue; 4 cue-caused errors are confirmed and a group is harmed. `trusted` says whether the
-    predictions passed their gates; `associated` names what the data or the maps associate.
+    the cue; 4 cue-caused errors are confirmed and a group is harmed. `above_chance` and `in_order`
+    say whether the predictions passed their gates; `associated` names what the data or the maps
+    associate. With its classes in another order nothing can be said of a model. One that is right
+    no more often than chance may decide by the cue throughout, which is what changing the pixels
+    shows: only where they show nothing is it insufficient.
     """
     delta = effect_that_matters(material.cases, thresholds)
     strongest = max(effects, key=lambda e: abs(e.estimate) - delta, default=None)
@@ -300,7 +305,7 @@ def verdict(
     ]
     level: Level
     said: Text
-    if not trusted:
+    if not in_order or not (above_chance or beyond):
         level = 0
         said = phrase(
             "The predictions did not pass their gates, so nothing can be said of what they rest "

@@ -68,6 +68,11 @@ def load_clip(architecture: str, weights: str | None = None) -> Clip:
             f"--model {architecture!r} has no text encoder; name a CLIP model, such as "
             "open_clip/RN50 or transformers/<folder>."
         )
+    if library == "open_clip" and weights is None and ":" not in architecture:
+        raise ModelError(
+            f"--weights is not given, so {architecture} would be untrained; give a local state "
+            "dict, or a tag of published weights."
+        )
     if file is not None:
         read_checkpoint(file)  # for its messages: what it refuses would run code
     clip = CLIPS[library](model, asked)

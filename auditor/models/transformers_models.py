@@ -140,8 +140,10 @@ def _read(kind: Any, source: str, model: ModelConfig, path: Path, **options: Any
     try:
         return kind.from_pretrained(source, **_only_data(source), **options)
     except Exception as error:  # noqa: BLE001 - the hub's client and loaders raise of every kind
+        here = path.parent / source
+        where = source if here.is_dir() else f"{source} (there is no folder {here})"
         raise ModelError(
-            f"{path}: {model.architecture} could not be loaded from {source} ({reason(error)}). "
+            f"{path}: {model.architecture} could not be loaded from {where} ({reason(error)}). "
             "Correct model.architecture; on a machine without a connection, give a local folder "
             "that save_pretrained wrote, with config.json, the weights and "
             "preprocessor_config.json."
