@@ -21,7 +21,7 @@ from auditor.findings.material import MapChecks
 from auditor.geometry import Preprocess
 from auditor.models import Classifier
 from auditor.models.operators import torchvision
-from auditor.pipeline.checking import check_maps, rank_correlation
+from auditor.pipeline.checking import PASSES, check_maps, rank_correlation
 from auditor.sample import sample_folder
 from auditor.thresholds import THRESHOLDS
 from tests.conftest import seeded
@@ -345,3 +345,11 @@ def test_photographs_under_real_weights(data: str):
     assert checks.unsigned[-1] < 0.3
     assert checks.classes_interval[1] < THRESHOLDS.classes_alike
     assert checks.noise_interval[0] > THRESHOLDS.steadiness
+
+
+def test_checks_say_how_far_they_are(trained):
+    classifier, layer, images, labels = trained
+    told: list[int] = []
+    check_maps(classifier, layer, GRADCAM, images, labels, 0, 4, told.append)
+    assert max(told) <= 4  # a batch at a time
+    assert sum(told) == PASSES * IMAGES

@@ -19,6 +19,7 @@ from auditor.correlations import rank_correlation
 from auditor.errors import ModelError
 from auditor.findings import Compared, MapChecks
 from auditor.findings.gates import gates
+from auditor.pipeline.checking import PASSES, added_up
 from auditor.pipeline.computing import Progress, Work
 from auditor.pipeline.finishing import MARGIN, Context, Evidence, finished
 from auditor.pipeline.viewing import batches, explained, number, pixels_of, refusal, undefined
@@ -44,8 +45,9 @@ AGREEMENT = pa.schema(
 )
 """The columns of `agreement.parquet`; see docs/run-format.md."""
 
-Check = Callable[[Method, int], MapChecks]
-"""A method and the number of images at most to the figures of its gates."""
+Check = Callable[[Method, int, Callable[[int], None]], MapChecks]
+"""A method, the number of images at most, and whom to tell how many more are explained, to the
+figures of its gates."""
 
 _OUTCOMES = {"info": "passed", "notice": "undecided", "warning": "not passed"}
 _MAP_GATES = ("gate_randomisation", "gate_maps", "gate_noise")
@@ -73,7 +75,7 @@ class Agreeing:
         every error that is judged and the method's own passes, and its gates (`check_maps`).
         """
         samples = {name: self._sample(METHODS[name]) for name in names}
-        sizes = {name: len(samples[name]) + self._gated(METHODS[name]) for name in names}
+        sizes = {name: len(samples[name]) + PASSES * self._gated(METHODS[name]) for name in names}
         done, total = 0, sum(sizes.values())
         progress(0, total)
         found = []
@@ -122,7 +124,7 @@ class Agreeing:
         own = self._judged(shard)
         try:
             maps = self._margin_maps(method, rows, progress)
-            checks = self.check(method, self._gated(method))
+            checks = self.check(method, self._gated(method), added_up(progress, len(rows)))
         except ModelError as error:  # a later image may show what the first did not
             return {"problem": str(error)}
         other = self._judged(self._with_margins(shard, maps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditor.cam import Layer, Look, Method, inspected
 from auditor.cam.explanation import compared
-from auditor.cam.randomisation import randomisable, stages_of
+from auditor.cam.randomisation import STAGES, randomisable, stages_of
 from auditor.correlations import cell_ranks, rank_correlation
 from auditor.errors import ModelError
 from auditor.findings.material import MapChecks
@@ -28,9 +28,16 @@ SAMPLE = 32
 DRAWS = 3
 """Random networks at each stage."""
 
+PASSES = 2 + DRAWS * STAGES
+"""How often every image of the sample is explained, at most."""
+
 _FEWEST = 2  # images without which there is no interval
 
 Interval = tuple[float, float] | None
+
+
+def _untold(_images: int) -> None:
+    """Tells nobody how far the checks are."""
 
 
 def check_maps(
@@ -41,23 +48,36 @@ def check_maps(
     labels: NDArray[np.intp],
     seed: int,
     batch_size: int,
+    progress: Callable[[int], None] = _untold,
 ) -> MapChecks:
     """Measure what the gates of the maps are held against, on a sample of images.
 
     `pixels` is [images, height, width, channels] of the model's input, `labels` [images] class
     positions. The same classes are explained in every network: those that the trained one
     predicts, and their contrasts. The classifier is left as it was found, and no global random
-    state is used. What is undefined is null, with a reason. Costs 3 + `DRAWS` × 5 forward passes
-    of the sample and two gradients through the head for each: as much as 21 forward passes with
-    ResNet-50 at 224 pixels on a processor, and 25 with VGG-16.
+    state is used. What is undefined is null, with a reason. `progress` is called with the number
+    of images explained since its last call, `PASSES` times the sample in all at most. Costs
+    3 + `DRAWS` × 5 forward passes of the sample and two gradients through the head for each: as
+    much as 21 forward passes with ResNet-50 at 224 pixels on a processor, and 25 with VGG-16.
     """
     if labels.shape != pixels.shape[:1]:
         raise ValueError(f"{len(pixels)} images come with labels of shape {labels.shape}")
     if isinstance(classifier.module, torch.jit.ScriptModule):
         return unchecked(phrase("a TorchScript model keeps its layers to itself"))
     with torch.inference_mode(False), inspected(classifier.module):
-        sample = _Sample(classifier, layer, method, pixels, batch_size)
+        sample = _Sample(classifier, layer, method, pixels, batch_size, progress)
         return _checked(sample.explaining(labels), seed)
+
+
+def added_up(progress: Callable[[int], None], done: int) -> Callable[[int], None]:
+    """Tells how much is done in all from how much is done since the last call."""
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(done)
+
+    return told
 
 
 def unchecked(why: Words, n: int = 0) -> MapChecks:
@@ -155,6 +175,7 @@ class _Sample:
     method: Method
     pixels: NDArray[np.uint8]
     batch_size: int
+    progress: Callable[[int], None]
     predicted: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     """[images] class positions"""
     contrast: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
@@ -205,6 +226,7 @@ class _Sample:
                     (look.turned(), of_predicted),
                 )
             )
+        self.progress(len(look.images))
         found = (predicted, contrast, predicted - contrast, turned, look.logits.detach())
         return [values.double().cpu().numpy() for values in found]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from auditor.findings.finding import by_severity
 from auditor.hashing import file_sha256
 from auditor.language import phrase
 from auditor.models import describe
-from auditor.pipeline.checking import SAMPLE, check_maps, unchecked
+from auditor.pipeline.checking import PASSES, SAMPLE, added_up, check_maps, unchecked
 from auditor.pipeline.choosing import choose
 from auditor.pipeline.computing import Cases, Stage, Stages, Views, Work
 from auditor.pipeline.deciding import summarised
@@ -70,7 +70,8 @@ class Finish:
         stock = Stock(work.dataset, work.classifier.preprocess)
         drawn = self._drawn(cases)
         self.progress("checks", 0, len(drawn))
-        checks = self._checked(cases, stock, drawn, METHODS[work.method])
+        told = added_up(lambda done: self.progress("checks", done // PASSES, len(drawn)), 0)
+        checks = self._checked(cases, stock, drawn, METHODS[work.method], told)
         self.progress("checks", len(drawn), len(drawn))
         tests = Interventions.of(work, stock, cases, self.wanted, self.seed)
         tests.run(self.writer, partial(self.progress, "changes"))
@@ -92,8 +93,8 @@ class Finish:
             self.writer.write_interventions(chunks, INTERVENTIONS, folder)
             shifts = _shifts(trials, cases, work.sets)
 
-            def check(method: Method, most: int) -> MapChecks:
-                return self._checked(cases, stock, drawn[:most], method)
+            def check(method: Method, most: int, told: Callable[[int], None]) -> MapChecks:
+                return self._checked(cases, stock, drawn[:most], method, told)
 
             views = Viewing(
                 work,
@@ -142,7 +143,12 @@ class Finish:
         return np.random.default_rng(self.seed).permutation(able)[:SAMPLE]
 
     def _checked(
-        self, cases: pd.DataFrame, stock: Stock, drawn: NDArray[np.intp], method: Method
+        self,
+        cases: pd.DataFrame,
+        stock: Stock,
+        drawn: NDArray[np.intp],
+        method: Method,
+        told: Callable[[int], None],
     ) -> MapChecks:
         """The gates' figures for a method's maps, from a sample of the cases that have regions."""
         work = self.work
@@ -158,6 +164,7 @@ class Finish:
             cases["label"].iloc[drawn].map(numbers).to_numpy(dtype=np.intp),
             self.seed,
             work.settings.batch_size,
+            told,
         )
 
     # -- the whole ------------------------------------------------------------------------------
