@@ -160,6 +160,25 @@ def test_means_and_gains_by_hand() -> None:
     assert str(read(described["message"])) == found.text
 
 
+@pytest.mark.parametrize(
+    ("deletion", "insertion", "told"),
+    [
+        ([0.2, 0.21], [0.8, 0.81], "By both, it is shown"),
+        ([0.2, 0.21], [0.5, 0.51], "By deletion, it is shown"),
+        ([0.5, 0.51], [0.8, 0.81], "By insertion, it is shown"),
+        ([0.5, 0.51], [0.5, 0.49], "By neither is it shown"),
+        ([0.8, 0.81], [0.2, 0.21], "By neither is it shown"),  # worse than random
+    ],
+)
+def test_whether_a_map_does_better_than_random_ones_is_said(deletion, insertion, told) -> None:
+    values = np.full((4, 3, 2), np.nan)
+    values[0] = [deletion, insertion, [0.0, 0.0]]
+    values[2] = [[0.5, 0.51], [0.5, 0.51], [0.0, 0.0]]
+    (found,) = faithfulness_findings(pd.DataFrame({"label": ["a", "b"]}), measured(values), 0)
+    assert told in found.text
+    assert "random maps" in found.text.split(told)[1][:60]
+
+
 def test_what_is_not_finite_is_null() -> None:
     cases = pd.DataFrame({"label": ["a", "b"]})
     (found,) = faithfulness_findings(cases, measured(np.full((4, 3, 2), np.nan)), 0)

@@ -136,7 +136,8 @@ def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
             insertion=row["insertion"],
             insertion_interval=_interval(row, "insertion", clustered),
             random_insertion=random["insertion"],
-        )
+        ),
+        _gained(row),
     ]
     if row["occlusion"] is not None:
         found.append(
@@ -148,6 +149,25 @@ def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
             )
         )
     return found
+
+
+def _gained(row: Row) -> Phrase:
+    """Whether the map does better than random ones, by the interval of the paired gain."""
+    deletion, insertion = (
+        row[f"{name}_gain_low"] is not None and row[f"{name}_gain_low"] > 0
+        for name in ("deletion", "insertion")
+    )
+    if deletion and insertion:
+        return phrase("By both, it is shown to be more faithful than random maps.")
+    if deletion:
+        return phrase(
+            "By deletion, it is shown to be more faithful than random maps; by insertion, not."
+        )
+    if insertion:
+        return phrase(
+            "By insertion, it is shown to be more faithful than random maps; by deletion, not."
+        )
+    return phrase("By neither is it shown to be more faithful than random maps.")
 
 
 def _interval(row: Row, name: str, clustered: bool) -> Phrase:
