@@ -580,7 +580,7 @@ def test_the_overview_says_what_the_run_recorded(audit: Run) -> None:
     assert seen.accuracy == 9 / 15
     assert seen.flagged == {"confirmed": 8, "probable": 0, "attention": 0}
     assert seen.tested == cases["passes"].notna().sum() == 8
-    assert (seen.level, seen.grade) == (0, "A")
+    assert (seen.level, seen.grade) == (3, "A")
     assert seen.verdict == audit.info["verdict"]["text"] == audit.findings[0]["text"]
     assert seen.unjudged == {"no regions annotated": 1, "image unreadable": 1}
 

@@ -52,7 +52,7 @@ TITLES = {
     "compare": "Compare",
     "report": "Report",
     "new_audit": "New audit",
-    "overview": "Insufficient evidence",
+    "overview": "Sensitive to the cue",
 }
 
 
