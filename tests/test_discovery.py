@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.cluster
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
@@ -145,7 +146,7 @@ def test_a_number_of_clusters_can_be_asked_for(monkeypatch):
 
 
 def test_the_eigengap_is_that_of_the_number_chosen_even_if_k_means_finds_fewer(monkeypatch):
-    class Fewer(spectral.KMeans):
+    class Fewer(sklearn.cluster.KMeans):
         def fit_predict(self, rows):
             return np.minimum(super().fit_predict(rows), 1)
 
@@ -153,7 +154,7 @@ def test_the_eigengap_is_that_of_the_number_chosen_even_if_k_means_finds_fewer(m
     vectors = map_vectors(planted(40, 1)[0])
     told = {count: grouped(vectors, seed=0, count=count).eigengap for count in (2, 5)}
     assert told[5] != pytest.approx(told[2])
-    monkeypatch.setattr(spectral, "KMeans", Fewer)
+    monkeypatch.setattr(sklearn.cluster, "KMeans", Fewer)
     found = grouped(vectors, seed=0, count=5)
     assert found.count == 2
     assert found.eigengap == told[5]

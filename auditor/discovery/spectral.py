@@ -18,10 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse.csgraph import laplacian
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_score
-from sklearn.neighbors import kneighbors_graph
 from threadpoolctl import threadpool_limits
 
 from auditor.discovery.options import MOST_CLUSTERS
@@ -97,6 +93,10 @@ def grouped(
     values: F64 = np.asarray(vectors, dtype=np.float64)
     # One order for every order of the cases: sums of floats and random draws depend on it.
     order = np.lexsort(values.T[::-1])
+    # Here, since no other command should wait for it to load; and before threads are limited,
+    # which reaches only what is loaded.
+    from sklearn import cluster, decomposition, metrics, neighbors  # noqa: F401, PLC0415
+
     with threadpool_limits(1):  # sums that threads share out are not the same each time
         found = _grouped(values[order], seed, count, progress or (lambda _done, _total: None))
     if found is None:
@@ -162,6 +162,8 @@ def _components(vectors: F64) -> F64 | None:
     """The principal components that matter, [cases, components]; None where nothing varies."""
     if not (vectors != vectors[:1]).any():
         return None
+    from sklearn.decomposition import PCA  # noqa: PLC0415
+
     found = PCA(svd_solver="full").fit(vectors)
     shares = found.explained_variance_ratio_
     enough = int(np.searchsorted(np.cumsum(shares), VARIANCE)) + 1
@@ -176,6 +178,10 @@ def _neighbours(cases: int) -> int:
 
 
 def _cut(points: F64, neighbours: int, seed: int, count: int | None) -> _Cut:
+    from sklearn.cluster import KMeans  # noqa: PLC0415
+    from sklearn.metrics import silhouette_score  # noqa: PLC0415
+    from sklearn.neighbors import kneighbors_graph  # noqa: PLC0415
+
     graph = kneighbors_graph(points, neighbours)
     operator = laplacian(graph.maximum(graph.T), normed=True).toarray()
     most = max(2, min(MOST_CLUSTERS, len(points) // _AVERAGE)) if count is None else count
