@@ -19,11 +19,11 @@ from auditor.findings.effects import (
     recorded_shifts,
     tested_alone,
 )
+from auditor.findings.means import interval_of_mean
 from auditor.findings.paired import Effects, PairedRates, PairedReliance, paired_reliance
 from auditor.groups import COUNTS_ONLY, clusters_of, precision
 from auditor.language import Phrase, listed, phrase
-from auditor.rates import mean_over_clusters
-from auditor.statistics import holm, mean_interval
+from auditor.statistics import holm
 from auditor.store import Run
 from auditor.types import SUBJECT, Evidence
 
@@ -139,7 +139,9 @@ def compare(a: Run, b: Run) -> Comparison:
     given = ["id", "label", *(f"attribute.{name}" for name in attributes)]
     measured = ["predicted", "correct", "evidence"]
     measured += [f"{column}.{region}" for region in regions for column in ("mass", "area")]
-    in_a, in_b = (run.read_cases([*given, *measured]).set_index("id") for run in (a, b))
+    in_a, in_b = (
+        run.read_cases([*given, *measured, *_beside(run)]).set_index("id") for run in (a, b)
+    )
     _check_ids(a, b, in_a.index, in_b.index)
     in_b = in_b.loc[in_a.index]
     for column in given[1:]:
@@ -151,7 +153,7 @@ def compare(a: Run, b: Run) -> Comparison:
     cases["change"] = _changes(cases["correct_a"], cases["correct_b"])
     cases = cases.reset_index()
     missing_a, missing_b = cases["correct_a"].isna(), cases["correct_b"].isna()
-    clusters, seed = _clusters(a, b, cases["id"]), a.info["seed"]
+    clusters, seed = _clusters(in_a, in_b), a.info["seed"]
     whole = _rates(cases, np.zeros(len(cases), dtype=np.intp), 1, clusters, seed)
     groups, worst = _groups(cases, attributes, clusters, seed)
     return Comparison(
@@ -168,10 +170,19 @@ def compare(a: Run, b: Run) -> Comparison:
         worst=worst,
         evidence=_evidence(cases),
         shares=pd.DataFrame([_share(in_a, in_b, region, clusters, seed) for region in regions]),
-        reliance=_reliance(a, b, cases["id"], attributes, clusters, seed),
+        reliance=_reliance(
+            _Moved.of(a, in_a, attributes), _Moved.of(b, in_b, attributes), clusters, seed
+        ),
         notes=tuple(_notes(a, b)),
         clusters=clusters,
     )
+
+
+def _beside(run: Run) -> list[str]:
+    """The columns that reliance and clusters need, of those that the run has."""
+    names = tested_alone(run.info["cue_sets"])
+    tested = ["margin", "stratum", *(f"reliance.{name}" for name in names)] if names else []
+    return tested + ["cluster"] * bool(run.info["clustered"])
 
 
 def _check_ids(a: Run, b: Run, in_a: pd.Index, in_b: pd.Index) -> None:
@@ -361,11 +372,7 @@ def _share(
     gained = (in_b[f"mass.{region}"] - in_a[f"mass.{region}"]).to_numpy(dtype=float)
     masses = pd.DataFrame({"a": in_a[f"mass.{region}"], "b": in_b[f"mass.{region}"]}).dropna()
     means = masses.mean()
-    interval = (
-        mean_interval(gained[~np.isnan(gained)])
-        if clusters is None
-        else mean_over_clusters(gained, clusters, seed)
-    )
+    interval = interval_of_mean(gained, clusters, seed)
     return {
         "region": region,
         "n": len(masses),
@@ -379,15 +386,9 @@ def _share(
 
 
 def _reliance(
-    a: Run,
-    b: Run,
-    ids: pd.Series,
-    attributes: Sequence[str],
-    clusters: NDArray[np.intp] | None,
-    seed: int,
+    ours: _Moved, theirs: _Moved, clusters: NDArray[np.intp] | None, seed: int
 ) -> pd.DataFrame:
     found: list[PairedReliance] = []
-    ours, theirs = (_Moved.of(run, ids, attributes) for run in (a, b))
     shifts = list(ours.shifts.values())
     for effect in average_effects(shifts, ours.cases, ours.classes) if shifts else ():
         key, contrast = (effect.cue, effect.attribute), (effect.value, effect.class_name)
@@ -409,15 +410,11 @@ class _Moved:
     shifts: Mapping[tuple[str, str | None], Shift]
 
     @classmethod
-    def of(cls, run: Run, ids: pd.Series, attributes: Sequence[str]) -> _Moved:
-        """Of the cases `ids`, in their order."""
-        names = tested_alone(run.info["cue_sets"])
-        if not names:
-            return cls(pd.DataFrame(), (), {})
-        columns = ["id", "margin", "stratum", *(f"reliance.{name}" for name in names)]
-        columns += [f"attribute.{name}" for name in attributes]
-        columns += ["cluster"] * bool(run.info["clustered"])
-        cases = run.read_cases(columns).set_index("id").loc[ids].reset_index()
+    def of(cls, run: Run, held: pd.DataFrame, attributes: Sequence[str]) -> _Moved:
+        """Of the run's cases as `compare` holds them, by id."""
+        cases = held.reset_index()
+        if not tested_alone(run.info["cue_sets"]):
+            return cls(cases, (), {})
         first = run.info["thresholds"]["looks"][0]
         shifts = recorded_shifts(run.interventions, cases, run.info["cue_sets"], first)
         known = {(s.cue, s.attribute): s for s in shifts if s.attribute in (None, *attributes)}
@@ -434,13 +431,9 @@ class _Moved:
         return Effects(effects, strata, float(self.cases["margin"].median()))
 
 
-def _clusters(a: Run, b: Run, ids: pd.Series) -> NDArray[np.intp] | None:
+def _clusters(in_a: pd.DataFrame, in_b: pd.DataFrame) -> NDArray[np.intp] | None:
     """Which cases belong together, as the first of the runs that says so has it."""
-    run = next((run for run in (a, b) if run.info["clustered"]), None)
-    if run is None:
-        return None
-    named = run.read_cases(["id", "cluster"]).set_index("id")
-    return clusters_of(named.loc[ids].reset_index())
+    return clusters_of(in_a if "cluster" in in_a else in_b)
 
 
 def _notes(a: Run, b: Run) -> list[Phrase]:

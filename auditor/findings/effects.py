@@ -171,11 +171,12 @@ def _contrasts(
         return [shift.taken], [(None, None, None)]
     named = classes[:1] if len(classes) == 2 else classes
     other_class = classes[1] if len(classes) == 2 else None
-    known = _values(shift, cases)
+    change, values = _change(shift), _values(shift, cases)
+    known = _known(values)
     effects: list[F64] = []
     names: list[_Contrast] = []
-    for value, name in product(known[:1] if len(known) == 2 else known, named):
-        effects.append(effects_on(shift, cases, classes, value, name))
+    for value, (c, name) in product(known[:1] if len(known) == 2 else known, enumerate(named)):
+        effects.append(_of_value(change[:, c], values, value))
         names.append((value, name, other_class))
     return effects, names
 
@@ -191,17 +192,29 @@ def effects_on(
     """
     if shift.attribute is None or value is None or name is None:
         return shift.taken
-    c = classes.index(name)
-    change = (_against_others(shift.with_cue) - _against_others(shift.without_cue))[:, c]
-    values = cases[f"attribute.{shift.attribute}"].to_numpy(dtype=object)[shift.rows]
-    # Of two values, the second's donors show the first's effect with the sign turned.
-    other = -change if len(_values(shift, cases)) == 2 else np.full(len(change), np.nan)
-    return np.where(np.array([v == value for v in values]), change, other)
+    return _of_value(_change(shift)[:, classes.index(name)], _values(shift, cases), value)
 
 
-def _values(shift: Shift, cases: pd.DataFrame) -> list[str]:
-    values = cases[f"attribute.{shift.attribute}"].to_numpy(dtype=object)[shift.rows]
+def _change(shift: Shift) -> F64:
+    """What a cue set does to every class's logit against the others', [tested, classes]."""
+    return _against_others(shift.with_cue) - _against_others(shift.without_cue)
+
+
+def _values(shift: Shift, cases: pd.DataFrame) -> NDArray[np.object_]:
+    """The tested cases' values of the shift's attribute, [tested]."""
+    values: NDArray[np.object_] = cases[f"attribute.{shift.attribute}"].to_numpy(dtype=object)
+    return values[shift.rows]
+
+
+def _known(values: NDArray[np.object_]) -> list[str]:
     return sorted({str(value) for value in values if value is not None and value != ""})
+
+
+def _of_value(change: F64, values: NDArray[np.object_], value: str) -> F64:
+    """The change of one logit as the effect of one value, [tested]; NaN where unknown."""
+    # Of two values, the second's donors show the first's effect with the sign turned.
+    other = -change if len(_known(values)) == 2 else np.full(len(change), np.nan)
+    return np.where(np.array([v == value for v in values]), change, other)
 
 
 def recorded_shifts(
