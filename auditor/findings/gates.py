@@ -18,17 +18,17 @@ from auditor.statistics import mcnemar, more_than_chance
 from auditor.thresholds import Thresholds
 
 _MOST_NAMES = 6
-_SEVERITY: dict[str, Severity] = {
+Outcome = Literal["passed", "undecided", "not passed"]
+
+_SEVERITY: dict[Outcome, Severity] = {
     "passed": "info",
     "undecided": "notice",
     "not passed": "warning",
 }
+_OF_MAPS = ("gate_randomisation", "gate_maps", "gate_noise")
 _VOID = phrase("The maps are no evidence; what changing the pixels showed stands.")
 
 Interval = tuple[float, float] | None
-
-
-Outcome = Literal["passed", "undecided", "not passed"]
 
 
 def gates(
@@ -62,6 +62,18 @@ def gates(
             _noise(checks, thresholds),
         ]
     return findings
+
+
+def map_gates(
+    cases: pd.DataFrame, classes: Sequence[str], thresholds: Thresholds, checks: MapChecks
+) -> list[tuple[Finding, Outcome]]:
+    """The gates of the maps alone, as `gates` has them, each with its outcome."""
+    outcomes = {severity: outcome for outcome, severity in _SEVERITY.items()}
+    return [
+        (found, outcomes[found.severity])
+        for found in gates(cases, classes, thresholds, checks)
+        if found.kind in _OF_MAPS
+    ]
 
 
 def voided(checks: MapChecks | None, thresholds: Thresholds) -> list[str]:

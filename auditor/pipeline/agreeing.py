@@ -18,7 +18,7 @@ from auditor.cam import METHODS, Method, inspected
 from auditor.correlations import rank_correlation
 from auditor.errors import ModelError
 from auditor.findings import Compared, MapChecks
-from auditor.findings.gates import gates
+from auditor.findings.gates import map_gates
 from auditor.pipeline.checking import PASSES, added_up
 from auditor.pipeline.computing import Progress, Work
 from auditor.pipeline.finishing import MARGIN, Context, Evidence, finished
@@ -48,9 +48,6 @@ AGREEMENT = pa.schema(
 Check = Callable[[Method, int, Callable[[int], None]], MapChecks]
 """A method, the number of images at most, and whom to tell how many more are explained, to the
 figures of its gates."""
-
-_OUTCOMES = {"info": "passed", "notice": "undecided", "warning": "not passed"}
-_MAP_GATES = ("gate_randomisation", "gate_maps", "gate_noise")
 
 
 @dataclass(frozen=True)
@@ -217,13 +214,12 @@ class Agreeing:
         return [
             {
                 "gate": found.kind,
-                "outcome": _OUTCOMES[found.severity],
+                "outcome": outcome,
                 "value": found.value,
                 "low": found.low,
                 "high": found.high,
             }
-            for found in gates(self.cases, classes, THRESHOLDS, checks)
-            if found.kind in _MAP_GATES
+            for found, outcome in map_gates(self.cases, classes, THRESHOLDS, checks)
         ]
 
     def _read(self, name: str, rows: NDArray[np.intp], content: Mapping[str, Any]) -> Compared:

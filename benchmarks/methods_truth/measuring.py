@@ -22,7 +22,7 @@ import auditor
 from auditor.cam import METHODS, Layer, Method, explain, find_layer, inspected
 from auditor.datasets import Dataset
 from auditor.errors import ModelError
-from auditor.findings.gates import gates
+from auditor.findings.gates import map_gates
 from auditor.models import Classifier
 from auditor.models.checkpoints import read_checkpoint
 from auditor.pipeline import Settings
@@ -46,8 +46,6 @@ Result = dict[str, Any]
 BATCH = 32
 AUDITED = "gradcam"
 """The method of the audit, which what is measured here of it has to agree with."""
-_OUTCOMES = {"info": "passed", "notice": "undecided", "warning": "not passed"}
-_MAP_GATES = ("gate_randomisation", "gate_maps", "gate_noise")
 
 
 @dataclass(frozen=True)
@@ -262,9 +260,8 @@ def _gates(model: _Model, method: Method) -> dict[str, dict[str, Any]]:
         BATCH,
     )
     return {
-        found.kind: {"outcome": _OUTCOMES[found.severity], "value": found.value}
-        for found in gates(model.run, model.classifier.classes, THRESHOLDS, checks)
-        if found.kind in _MAP_GATES
+        found.kind: {"outcome": outcome, "value": found.value}
+        for found, outcome in map_gates(model.run, model.classifier.classes, THRESHOLDS, checks)
     }
 
 
