@@ -64,6 +64,7 @@ from auditor.pipeline import Settings
 from auditor.pipeline.featuring import Featuring
 from auditor.scenes import REGIONS
 from auditor.types import Floats
+from benchmarks.pages import with_tables
 from benchmarks.truth import grid
 from benchmarks.truth.grid import SEEDS, UNBIASED, Cell
 from benchmarks.truth.testing import PER_GROUP, SUBJECT, balanced, name_of, write_test
@@ -349,11 +350,7 @@ def _percent(share: float) -> str:
 
 def written(page: str, tables: str) -> str:
     """The page with its tables between the two marks exchanged."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise AuditorError(f"{DOC} lacks its marks, {BEGIN} and {END}; put them back.")
-    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
+    return with_tables(page, BEGIN, END, tables, DOC)
 
 
 def main() -> int:

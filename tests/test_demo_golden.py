@@ -17,10 +17,8 @@ import pytest
 
 import auditor
 from auditor.report import ReportOptions, build
-from auditor.report.html import html
-from auditor.report.markdown import markdown
 from tests.test_report import changed
-from tests.test_report_golden import GOLDEN, Text, rounded
+from tests.test_report_golden import GOLDEN, as_golden, rounded
 
 TOLERANCE = 0.02
 """Of a number, as a share of itself; small ones to a unit of their last digit."""
@@ -86,11 +84,7 @@ def test_the_report_of_the_demo_says_what_it_said(
     format: str,  # noqa: A002
     request: pytest.FixtureRequest,
 ) -> None:
-    text = {
-        "html": lambda: "\n".join(Text(html(document).decode()).lines) + "\n",
-        "md": lambda: markdown(document).decode(),
-        "json": lambda: json.dumps(document, indent=1, ensure_ascii=False) + "\n",
-    }[format]()
+    text = as_golden(document, format)
     file = GOLDEN / f"demo.{'html.txt' if format == 'html' else format}"
     if request.config.getoption("--update-golden"):
         file.write_text(text, encoding="utf-8")

@@ -93,6 +93,15 @@ class Text(HTMLParser):
             self.lines.append(" ".join(data.split()))
 
 
+def as_golden(document: dict[str, Any], format: str) -> str:  # noqa: A002
+    """A document as a golden file has it."""
+    if format == "html":
+        return "\n".join(Text(html(document).decode()).lines) + "\n"
+    if format == "md":
+        return markdown(document).decode()
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
 def held(file: Path, text: str, update: bool) -> None:
     if update:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -112,11 +121,7 @@ def test_the_report_of_a_small_run_is_as_it_was(
     format: str,  # noqa: A002
     update: bool,
 ) -> None:
-    text = {
-        "html": lambda: "\n".join(Text(html(document).decode()).lines) + "\n",
-        "md": lambda: markdown(document).decode(),
-        "json": lambda: json.dumps(document, indent=1, ensure_ascii=False) + "\n",
-    }[format]()
+    text = as_golden(document, format)
     assert len(text) < 150_000
     held(GOLDEN / f"report.{format if format != 'html' else 'html.txt'}", text, update)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from auditor.cam import METHODS
-from auditor.errors import AuditorError
 from benchmarks.methods_truth.scoring import EXCESS, GATES, LIFT, Row
+from benchmarks.pages import with_tables
 
 BEGIN = "<!-- python -m benchmarks.methods_truth --write: begin -->"
 END = "<!-- python -m benchmarks.methods_truth --write: end -->"
@@ -42,11 +43,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 def written(page: str, tables: str) -> str:
     """The page with its tables between the two marks exchanged."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise AuditorError(f"docs/methods.md lacks its marks, {BEGIN} and {END}; put them back.")
-    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
+    return with_tables(page, BEGIN, END, tables, Path("docs/methods.md"))
 
 
 def _counted(counts: Mapping[str, Row]) -> str:
