@@ -117,9 +117,12 @@ export default function ({ data, parentElement }) {
     draw();
   };
   // Streamlit's own shortcuts are silent while somebody types, but for Escape, which would leave
-  // the case and lose the note. Below `document`, where they listen, and above every field.
+  // the case and lose the note. A verdict's key that is held down would judge case after case that
+  // nobody has seen; arrows may go on. Below `document`, where they listen, and above every field.
   const stay = (event) => {
-    if (event.key === "Escape" && typing(event.composedPath()[0])) event.stopPropagation();
+    const field = typing(event.composedPath()[0]);
+    const held = event.repeat && !event.key.startsWith("Arrow");
+    if (field ? event.key === "Escape" : held) event.stopPropagation();
   };
   document.addEventListener("keydown", key);
   document.body.addEventListener("keydown", stay);
