@@ -1,7 +1,8 @@
-"""Why a case was decided as it was: the fixed sentences of `cases.parquet`'s column `reason`.
+"""Why a case was decided as it was, and why a region was not measured.
 
-They are written in English, one clause after another, and read back into texts by `recognised`, so
-that a report can say them in its own language.
+The fixed sentences of `cases.parquet`'s column `reason` are written in English, one clause
+after another, and read back into texts by `recognised`, so that a report can say them in its own
+language.
 """
 
 from __future__ import annotations
@@ -49,6 +50,13 @@ REASONS: Mapping[Reason, Phrase] = {
     ),
 }
 """Why a case cannot be tested, as a reader is told."""
+
+UNMEASURED: Mapping[str, Phrase] = {
+    "absent": phrase("not in the image"),
+    "cropped_out": phrase("cropped out"),
+    "below_resolution": phrase("smaller than a cell of the map"),
+}
+"""Why a region of an image has no measures, by its `status.<region>`."""
 
 UNCHANGED = phrase("the maps cannot tell, and the pixels were not changed")
 TURNED = phrase("without it the decision is another")

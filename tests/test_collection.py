@@ -225,7 +225,7 @@ def test_what_is_neither_shown_nor_absent_is_left_out_and_counted():
     odd = ["below_resolution", "below_resolution", "cropped_out", None]
     value = present([*kept, *odd, *kept, *odd])["presence_association"]
     assert (value.value, value.n, value.severity) == (0, 80, "info")
-    told = "Left out: 4 below_resolution, 2 cropped_out, 2 without regions."
+    told = "Left out: 4 smaller than a cell of the map, 2 cropped out, 2 without regions."
     assert value.text.endswith(told)
 
 

@@ -209,8 +209,8 @@ def test_a_subject_that_cannot_be_measured_is_told_with_its_remedy() -> None:
     )
     assert found.severity == "warning"
     assert found.text == (
-        "The subject could be measured in 0 of 24 cases (24 below_resolution). It is smaller than "
-        "a cell of the map: give a larger input, or a finer model.layer."
+        "The subject could be measured in 0 of 24 cases (24 smaller than a cell of the "
+        "map). Give a larger input, or a finer model.layer."
     )
 
 

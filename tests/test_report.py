@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from PIL import Image
 
 import auditor
 from auditor.errors import AuditorError
-from auditor.language import phrase
+from auditor.language import Language, phrase
 from auditor.report import (
     BUILDERS,
     SECTIONS,
@@ -577,6 +578,22 @@ def test_a_page_is_whole_harmless_and_self_contained(run: auditor.Run) -> None:
     for name in SECTIONS:
         assert {"href": f"#{name}"} in list(read.of("a"))
     assert {"Name", "Role", "Date", "Decision"} <= set(read.text)
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_screen_reader_finds_its_way(run: auditor.Run, language: Language) -> None:
+    read = assert_harmless(render(run, "html", ReportOptions(language=language)))
+    assert next(read.of("html"))["lang"] == language
+    levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    tables = [tag for tag, _ in read.tags].count("table")
+    assert tables > 10
+    assert [tag for tag, _ in read.tags].count("thead") == tables
+    assert {a.get("scope") for a in read.of("th")} == {"col"}
+    assert next(read.of("main")) is not None
+    assert all(chart["role"] == "img" for chart in read.of("svg"))
 
 
 def test_markup_from_outside_is_shown_and_not_obeyed(

@@ -16,6 +16,7 @@ from auditor.findings.finding import Finding, Severity
 from auditor.findings.intervals import decimal, written_interval
 from auditor.groups import cluster_numbers, clusters_of, tells_groups
 from auditor.language import Phrase, Text, Words, clauses, counted, listed, phrase, sentences
+from auditor.reasons import UNMEASURED
 from auditor.statistics import cramers_v, cramers_v_interval, shared_information
 from auditor.thresholds import Thresholds
 from auditor.types import Rest
@@ -137,7 +138,7 @@ def _unclear(statuses: pd.Series) -> Phrase | None:
     told = [
         phrase("{n} without regions", n=count)
         if status == "without regions"
-        else phrase("{n} {status}", n=count, status=status)
+        else phrase("{n} {status}", n=count, status=UNMEASURED[status])
         for status, count in counts.items()
     ]
     return phrase("Left out: {statuses}.", statuses=listed(told)) if told else None

@@ -25,13 +25,12 @@ from auditor.findings.ties import ties
 from auditor.groups import clusters_of
 from auditor.language import Phrase, Series, Text, listed, phrase, sentences
 from auditor.rates import Rates, mean_over_clusters
+from auditor.reasons import UNMEASURED
 from auditor.statistics import mean_interval, more_than_chance
 from auditor.thresholds import THRESHOLDS, Thresholds
 from auditor.types import SUBJECT
 
-_FINER = phrase(
-    "It is smaller than a cell of the map: give a larger input, or a finer model.layer."
-)
+_FINER = phrase("Give a larger input, or a finer model.layer.")
 
 
 def conclude(material: Material, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
@@ -351,7 +350,7 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
         if usable == len(cases):
             continue
         others = [
-            phrase("{n} {status}", n=count, status=str(status))
+            phrase("{n} {status}", n=count, status=UNMEASURED[str(status)])
             for status, count in sorted(counts.items())
             if status != "ok"
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auditor.language import Phrase, Words, phrase, told
+from auditor.reasons import UNMEASURED
 from auditor.report.blocks import MOST_ROWS, Block, column, finding, plain, table, text
 from auditor.report.crosswalk import crosswalk
 from auditor.report.examples import flagged
@@ -15,6 +16,7 @@ from auditor.report.views import by_measure
 from auditor.report.wording import EVIDENCE
 from auditor.types import PADDING
 
+_MEASURED = {"ok": phrase("measured"), **UNMEASURED}
 _ALL_ROWS = 3_000  # of the tables of findings and groups together, so that a page stays small
 _FEWEST_ROWS = 10
 
@@ -164,7 +166,12 @@ def _regions(source: Source) -> Block:
         statuses = source.run.read_cases([f"status.{region}"])[f"status.{region}"]
         counts = statuses.value_counts(dropna=False)
         rows += [
-            {"region": region, "status": plain(status) or phrase("not looked for"), "n": int(n)}
+            {
+                "region": region,
+                "status": plain(status),
+                "means": _MEASURED.get(plain(status), phrase("not looked for")),
+                "n": int(n),
+            }
             for status, n in counts.items()
             if n
         ]
@@ -174,6 +181,7 @@ def _regions(source: Source) -> Block:
         [
             column("region", phrase("Region")),
             column("status", phrase("Status")),
+            column("means", phrase("What it means")),
             column("n", phrase("Cases"), "count"),
         ],
         rows,
