@@ -29,7 +29,7 @@ from torch import Tensor, nn
 import auditor
 from auditor.cam import METHODS, Layer, find_layer
 from auditor.cam.methods import Method, by_formula
-from auditor.findings.gates import voided
+from auditor.findings.map_gates import voided
 from auditor.findings.material import MapChecks
 from auditor.geometry import Preprocess
 from auditor.models import Classifier

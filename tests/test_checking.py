@@ -16,7 +16,8 @@ from torch import Tensor, nn
 import auditor
 from auditor.cam import METHODS, Layer, Method, find_layer
 from auditor.cam.methods import by_formula
-from auditor.findings.gates import gates, voided
+from auditor.findings.gates import gates
+from auditor.findings.map_gates import voided
 from auditor.findings.material import MapChecks
 from auditor.geometry import Preprocess
 from auditor.models import Classifier

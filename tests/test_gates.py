@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from auditor.findings import Finding, MapChecks
-from auditor.findings.gates import gates, voided
+from auditor.findings.gates import gates
+from auditor.findings.map_gates import voided
 from auditor.thresholds import THRESHOLDS
 
 

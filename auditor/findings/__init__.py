@@ -19,7 +19,7 @@ from auditor.findings.flags import (
     reference_excess,
     region_p_values,
 )
-from auditor.findings.gates import voided
+from auditor.findings.map_gates import voided
 from auditor.findings.material import MapChecks, Material, Probed, Tie
 from auditor.findings.verdict import with_verdict
 
