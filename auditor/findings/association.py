@@ -14,6 +14,7 @@ from auditor.findings.cells import annotated
 from auditor.findings.collection import collection_plan
 from auditor.findings.finding import Finding, Severity
 from auditor.findings.intervals import decimal, written_interval
+from auditor.findings.training_record import DamagedRecord, read_groups
 from auditor.groups import cluster_numbers, clusters_of, tells_groups
 from auditor.language import Phrase, Text, Words, clauses, counted, listed, phrase, sentences
 from auditor.reasons import UNMEASURED
@@ -40,14 +41,6 @@ class _Trait:
 
 
 _PRESENCE = {"shown": phrase("shown"), "absent": phrase("absent")}
-
-
-class _Damaged(Exception):
-    """A record of the training images that cannot be read."""
-
-    def __init__(self, why: Phrase) -> None:
-        super().__init__(str(why))
-        self.why = why
 
 
 def associations(
@@ -204,9 +197,9 @@ def training_associations(
     if not isinstance(training, Mapping) or not training.get("groups"):
         return []
     try:
-        groups = _read_groups(training["groups"])
-        drawn = _read_groups(training.get("balanced_groups") or {}, whole=False)
-    except _Damaged as error:
+        groups = read_groups(training["groups"])
+        drawn = read_groups(training.get("balanced_groups") or {}, whole=False)
+    except DamagedRecord as error:
         return [
             Finding(
                 "training_association",
@@ -270,50 +263,6 @@ def _by_cluster(
     ones = np.ones(len(cell), dtype=np.int64)
     shape = (int(codes.max(initial=-1)) + 1, cells)
     return sparse.csr_array(sparse.coo_array((ones, (codes, cell)), shape=shape))
-
-
-def _read_groups(groups: object, whole: bool = True) -> dict[str, pd.DataFrame]:
-    """Tables label × value by attribute, unannotated values left out.
-
-    Raises `_Damaged`.
-    """
-    tables = {}
-    for name, by_label in _mapping(groups).items():
-        rows: dict[str, dict[str, float]] = {}
-        for label, by_value in _mapping(by_label, name).items():
-            row = rows.setdefault(str(label), {})
-            for value, count in _mapping(by_value, name, label).items():
-                number = isinstance(count, int if whole else int | float)
-                if not number or isinstance(count, bool) or not 0 <= count < 2**53:  # type: ignore[operator]
-                    raise _Damaged(
-                        phrase(
-                            "{attribute} counts {count} of {label}, {value}",
-                            attribute=repr(name),
-                            count=repr(count),
-                            label=repr(label),
-                            value=repr(value),
-                        )
-                    )
-                if str(value):
-                    row[str(value)] = row.get(str(value), 0) + count  # type: ignore[operator]
-        table = pd.DataFrame.from_dict(rows, orient="index").fillna(0).sort_index()
-        table = table[sorted(table.columns)]
-        if table.to_numpy().sum() >= 2**31:  # whose products of margins would overflow
-            many = phrase("{attribute} counts more images than there can be", attribute=repr(name))
-            raise _Damaged(many)
-        tables[str(name)] = table.astype(np.int64 if whole else np.float64)
-    return tables
-
-
-def _mapping(content: object, *keys: object) -> Mapping[object, object]:
-    """The content of a record under these keys; raises `_Damaged` if it is no table."""
-    if isinstance(content, Mapping):
-        return content
-    shown = f"{content!r:.40}"
-    if not keys:
-        raise _Damaged(phrase("the record is no table but {content}", content=shown))
-    place = listed(repr(key) for key in keys)
-    raise _Damaged(phrase("{place} is no table but {content}", place=place, content=shown))
 
 
 def _notable(interval: tuple[float, float] | None, thresholds: Thresholds) -> bool:
