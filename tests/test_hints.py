@@ -16,11 +16,12 @@ import auditor
 from auditor import Preprocess
 from auditor.errors import AuditorError, RunError
 from auditor.findings import hints as module
-from auditor.findings.hints import comparable, hints
+from auditor.findings.hints import NOTE, comparable, hints
 from auditor.models import Clip
-from auditor.pipeline.hinting import NOTE, hint
+from auditor.pipeline.hinting import hint
 from tests.clips import tiny_open_clip
 from tests.conftest import BLUE, RED, Project
+from tests.test_language import english
 
 WORDS = [f"word {number}" for number in range(12)]
 
@@ -199,15 +200,32 @@ def test_the_command(run, project, auditor_cli):
     shown = auditor_cli(*asked)
     assert shown.status == 0, shown.err
     plain = " ".join(shown.out.split())
-    assert NOTE in plain
+    assert str(NOTE) in plain
     assert "green glasses" in plain
     assert "Looking: 24 of 24 images" in shown.err
     told = auditor_cli(*asked, "--json")
+    assert auditor_cli(*asked, "--json", "--language", "ja").out == told.out
     document = json.loads(told.out)
-    assert document["note"] == NOTE
+    assert document["note"] == str(NOTE)
     assert {row["word"] for row in document["words"]} == {"red", "green glasses", "snow"}
     assert document["model"]["architecture"] == "open_clip/tiny-RN"
     assert document["errors"] == document["correct"] == 12
+
+
+def test_the_command_in_japanese(run, project, auditor_cli):
+    tiny_open_clip(project.folder, "tiny-RN")
+    (run.path.parent / "n03.png").unlink()
+    asked = ["hint", run.path, "--model", "open_clip/tiny-RN", "--word", "red", "--word", "snow"]
+    asked += ["--weights", project.folder / "tiny-RN.pt"]
+    plain, shown = auditor_cli(*asked), auditor_cli(*asked, "--language", "ja")
+    assert shown.status == 0, shown.err
+    assert "と、同じラベルの正解事例 12 件の比較；読めない画像 1 枚" in shown.out
+    assert "何を注釈すべきかのヒントであり、フラグでも証拠でもない。" in shown.out
+    assert english([shown.out], [str(run.path)]) == []
+    rows = [[line.split() for line in told.out.splitlines()] for told in (plain, shown)]
+    names = [[row for row in found if row[:1] in (["red"], ["snow"])] for found in rows]
+    place = {"nearer": "近い", "further": "遠い", "alike": "同程度"}
+    assert [[place.get(cell, cell) for cell in row] for row in names[0]] == names[1]
 
 
 def test_the_command_refuses_plainly(run, project, auditor_cli):

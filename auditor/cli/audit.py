@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from auditor.cli.language import in_language
 from auditor.cli.progress import progress_bar
-from auditor.cli.show import in_language, print_summary
+from auditor.cli.show import print_summary
 from auditor.cli.text import printable
 from auditor.language import Language, phrase, spoken
 from auditor.values import Unusable, evidence_cases

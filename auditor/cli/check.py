@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.tables import print_table, wrapped
+from auditor.cli.language import Speaker, in_language
 from auditor.cli.text import json_text, printable
+from auditor.language import Language, phrase
 from auditor.policies import Checked, junit, read_policy, summary, table_rows
 from auditor.policies import check as checked_against
 from auditor.policies import github as github_lines
@@ -34,6 +35,7 @@ _MARKS = {"fail": "!", "insufficient": "?"}
     "--junit", "junit_file", type=click.Path(path_type=Path), help="Also write JUnit XML here."
 )
 @click.option("--github", is_flag=True, help="Also print annotations for GitHub Actions.")
+@in_language
 def check(
     run: Path,
     policy: Path,
@@ -41,6 +43,7 @@ def check(
     as_json: bool,
     junit_file: Path | None,
     github: bool,
+    language: Language,
 ) -> int:
     """Hold a finished RUN against a policy, as a gate for CI.
 
@@ -50,13 +53,14 @@ def check(
     \b
     auditor check runs/first --policy policy.toml
     auditor check runs/new --policy policy.toml --baseline runs/first --junit check.xml
+    auditor check runs/first --policy policy.toml --language ja
     """
     if as_json and github:
         raise click.UsageError("--json and --github both write to the output; give one of them.")
     held = read_policy(policy)
     checked = checked_against(open_run(run), held, None if baseline is None else open_run(baseline))
     if junit_file is not None:
-        junit_file.write_bytes(junit(checked))
+        junit_file.write_bytes(junit(checked, language))
     if as_json:
         click.echo(json_text(checked.described()))
         return checked.exit_status
@@ -64,26 +68,37 @@ def check(
         # Names from the dataset must not be read as commands where they begin a line.
         token = secrets.token_hex(16)
         click.echo(f"::stop-commands::{token}")
-        print_checked(checked)
+        print_checked(checked, language)
         click.echo(f"::{token}::")
-        for line in github_lines(checked):
+        for line in github_lines(checked, language):
             click.echo(printable(line))
     else:
-        print_checked(checked)
+        print_checked(checked, language)
     return checked.exit_status
 
 
-def print_checked(checked: Checked) -> None:
+def print_checked(checked: Checked, language: Language = "en") -> None:
     """Print a row a condition, then what is to be said of those that did not pass."""
+    speaker = Speaker(language)
     click.secho(f"\n{printable(str(checked.run))}", bold=True)
-    against = "" if checked.baseline is None else f", against {printable(str(checked.baseline))}"
-    click.echo(f"held against {printable(str(checked.policy.path))}{against}\n")
-    print_table(HEAD, table_rows(checked))
+    policy = str(checked.policy.path)
+    against = (
+        phrase("held against {policy}", policy=policy)
+        if checked.baseline is None
+        else phrase(
+            "held against {policy}, against {baseline}",
+            policy=policy,
+            baseline=str(checked.baseline),
+        )
+    )
+    click.echo(f"{speaker.said(against)}\n")
+    speaker.table(HEAD, table_rows(checked, language))
     for status, mark in _MARKS.items():
         for outcome in checked.outcomes:
             if outcome.status == status:
-                told = f"{outcome.name}: {outcome.text}"
-                click.echo(
-                    click.style(f"\n {mark} ", fg=_COLOURS[status], bold=True) + wrapped(told)
-                )
-    click.secho(f"\n{summary(checked)}", fg=_COLOURS[checked.status], bold=True)
+                told = phrase("{condition}: {text}", condition=outcome.name, text=outcome.message)
+                click.echo()
+                speaker.paragraph(told, mark, _COLOURS[status])
+    click.secho(
+        f"\n{speaker.said(summary(checked, language))}", fg=_COLOURS[checked.status], bold=True
+    )

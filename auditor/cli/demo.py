@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from auditor.cli.audit import audited
-from auditor.cli.compare import group_text, print_comparison
+from auditor.cli.compare import print_comparison
 from auditor.cli.dashboard import PORT, show
-from auditor.cli.show import in_language, print_summary
+from auditor.cli.language import in_language
+from auditor.cli.show import print_summary
 from auditor.cli.text import printable
 from auditor.errors import RunError
 from auditor.language import Language
@@ -67,7 +68,7 @@ def demo(out: Path, port: int, no_dashboard: bool, language: Language) -> None:
     _say("And the same with the classifier whose training set was rebalanced (B):")
     click.echo()
     comparison = compare(runs["skewed"], runs["rebalanced"])
-    print_comparison(comparison)
+    print_comparison(comparison, language)
     _say(_reading(runs["skewed"], comparison))
     click.echo("\n" + _next_steps(out, folder))
     if not no_dashboard:
@@ -97,7 +98,7 @@ def _reading(skewed: Run, comparison: Comparison) -> str:
     cost = groups.loc[groups["difference"].idxmin()]
     validation = skewed.info["model"]["training"]["validation_accuracy"]
     paired = comparison.accuracy
-    lowest, losing = (group_text(row["label"], row["value"]) for row in (worst, cost))
+    lowest, losing = (f"{row['label']} · {row['value']}" for row in (worst, cost))
     few = (
         ", a gain too small to be told from chance on so few images"
         if paired.p is not None and paired.p > 0.05

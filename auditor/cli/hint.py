@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auditor.cli.language import Speaker, in_language
 from auditor.cli.progress import progress_bar
-from auditor.cli.tables import print_table, wrapped
 from auditor.cli.text import json_text, printable
 from auditor.errors import AuditorError
 from auditor.findings.finding import written_p
+from auditor.findings.hints import NOTE, Hint
+from auditor.language import Language, Phrase, clauses, phrase
 from auditor.store import open_run
 from auditor.thresholds import THRESHOLDS
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
 @click.option("--json", "as_json", is_flag=True, help="Print the words as JSON.")
+@in_language
 def hint(
     run: Path,
     model: str,
@@ -44,6 +47,7 @@ def hint(
     device: str,
     batch_size: int,
     as_json: bool,
+    language: Language,
 ) -> None:
     """Propose which candidate cues of a finished RUN are worth annotating.
 
@@ -54,6 +58,7 @@ def hint(
     \b
     auditor hint runs/first --model open_clip/RN50 --weights RN50.pt --words words.txt
     auditor hint runs/first --model transformers/clip --word glasses --word snow --json
+    auditor hint runs/first --model transformers/clip --word glasses --language ja
     """
     opened = open_run(run)
     given = [*_listed(words_file), *words]
@@ -70,7 +75,7 @@ def hint(
         told = {"run": str(run), "model": dict(clip.origin), **found.described()}
         click.echo(json_text(told))
     else:
-        _print(run, found)
+        _print(run, found, Speaker(language))
 
 
 def _listed(file: Path | None) -> list[str]:
@@ -83,34 +88,54 @@ def _listed(file: Path | None) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _print(run: Path, found: Hinted) -> None:
-    from auditor.pipeline.hinting import NOTE
-
+def _print(run: Path, found: Hinted, speaker: Speaker) -> None:
     click.secho(f"\n{printable(str(run))}", bold=True)
-    click.echo(
-        f"{found.errors} errors against {found.correct} correct cases of the same labels"
-        + (f"; {found.unreadable} images could not be read" if found.unreadable else "")
+    looked = [
+        phrase(
+            "{errors} errors against {correct} correct cases of the same labels",
+            errors=found.errors,
+            correct=found.correct,
+        )
+    ]
+    if found.unreadable:
+        looked.append(phrase("{n} images could not be read", n=found.unreadable))
+    click.echo(speaker.said(clauses(looked)))
+    speaker.heading(phrase("Hints"))
+    speaker.paragraph(NOTE)
+    click.echo()
+    head = (
+        phrase("word"),
+        phrase("errors lie"),
+        "AUROC",
+        phrase("95 % interval"),
+        phrase("p"),
+        phrase("q"),
+        "",
     )
-    click.secho("\nHints", bold=True)
-    click.echo("   " + wrapped(NOTE) + "\n")
-    head = ("word", "errors lie", "AUROC", "95 % interval", "p", "q", "")
     rows = [
         (
             one.word,
-            "nearer" if one.auroc > 0.5 else "further" if one.auroc < 0.5 else "alike",
+            _place(one),
             f"{one.auroc:.2f}",
             f"{one.low:.2f}–{one.high:.2f}",
             "–" if one.p is None else written_p(one.p),
             "–" if one.q is None else written_p(one.q),
-            "worth annotating" if one.q is not None and one.q <= THRESHOLDS.alpha else "",
+            phrase("worth annotating") if one.q is not None and one.q <= THRESHOLDS.alpha else "",
         )
         for one in found.hints
     ]
-    print_table(head, rows)
-    click.echo(
-        "\n   "
-        + wrapped(
+    speaker.table(head, rows)
+    click.echo()
+    speaker.paragraph(
+        phrase(
             "AUROC: the probability that an error lies nearer to the word than a correct case of "
             "its label. q: p corrected over the words (Benjamini-Hochberg)."
         )
     )
+
+
+def _place(one: Hint) -> Phrase:
+    """Where errors lie beside correct cases, as seen from the word."""
+    if one.auroc == 0.5:
+        return phrase("alike")
+    return phrase("nearer") if one.auroc > 0.5 else phrase("further")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import click
 import pandas as pd
 
-from auditor.cli.tables import print_table, wrapped
+from auditor.cli.groups import MOST_GROUPS, PRECISION, group_name
+from auditor.cli.language import Speaker, in_language
 from auditor.cli.text import json_text, printable
-from auditor.language import LANGUAGES, Language, Phrase, Words, phrase, spoken, told
+from auditor.language import Language, Phrase, Words, phrase, told
 from auditor.store import Run, open_run
 
 _MARKS = {"warning": ("!", "red"), "notice": ("•", "yellow"), "info": (" ", "white")}
@@ -23,11 +24,6 @@ _COLLECTED: Mapping[str, Phrase] = {
     ),
     "training_collect": phrase("What to collect for training, at constant class size"),
 }
-_PRECISION: Mapping[str, Words] = {
-    "ok": "",
-    "imprecise": phrase("imprecise"),
-    "counts only": phrase("counts only"),
-}
 _ALWAYS = frozenset(
     {
         "verdict", "accuracy", "effect", "spurious_error", "wrong_reason", "attention",
@@ -35,17 +31,8 @@ _ALWAYS = frozenset(
     }
 )  # fmt: skip
 """Kinds of findings that are shown whatever they say."""
-_MOST_GROUPS = 12
 _MOST_CASES = 10
 _MOST_CELLS = 12
-
-in_language = click.option(
-    "--language",
-    type=click.Choice(LANGUAGES),
-    default="en",
-    show_default=True,
-    help="Language of the summary; names and labels stay as they are.",
-)
 
 
 @click.command()
@@ -74,13 +61,13 @@ def print_summary(run: Run, everything: bool = False, language: Language = "en")
 
     Of what is without remark only the kinds in `_ALWAYS`, unless `everything` is asked for.
     """
-    _Summary(run, language).print(everything)
+    _Summary(run, Speaker(language)).print(everything)
 
 
 @dataclass(frozen=True)
 class _Summary:
     run: Run
-    language: Language
+    speaker: Speaker
 
     def print(self, everything: bool) -> None:
         self._head()
@@ -110,10 +97,10 @@ class _Summary:
             rows=layer["grid"][0],
             columns=layer["grid"][1],
         )
-        click.echo(self._said(audited))
+        click.echo(self.speaker.said(audited))
 
     def _findings(self, everything: bool) -> None:
-        self._heading(phrase("Findings"))
+        self.speaker.heading(phrase("Findings"))
         shown = [
             finding
             for finding in self.run.findings
@@ -121,14 +108,13 @@ class _Summary:
         ]
         for finding in shown:
             mark, colour = _MARKS[finding["severity"]]
-            text = wrapped(self._said(told(finding)))
-            click.echo(click.style(f" {mark} ", fg=colour, bold=True) + text)
+            self.speaker.paragraph(told(finding), mark, colour)
         left = len(self.run.findings) - len(shown)
         if left:
             command = f"auditor show {self.run.path} --all"
-            if self.language != "en":
-                command += f" --language {self.language}"
-            self._more(
+            if self.speaker.language != "en":
+                command += f" --language {self.speaker.language}"
+            self.speaker.line(
                 phrase("and {n} findings without remark: {command}", n=left, command=command)
             )
 
@@ -140,17 +126,17 @@ class _Summary:
             if attribute is None
             else phrase("label × {attributes}", attributes=attribute)
         )
-        self._heading(phrase("Accuracy by {groups}", groups=crossed))
+        self.speaker.heading(phrase("Accuracy by {groups}", groups=crossed))
         ordered = table.sort_values(["accuracy", "n"], na_position="last")
         rows = [
             (
-                " · ".join(str(value) for value in row[: len(by)]),
+                group_name(row[0], attribute, row[len(by) - 1]),
                 f"{row.correct}/{row.judged}",
                 "" if pd.isna(row.accuracy) else f"{row.accuracy:.1%}",
                 "" if pd.isna(row.accuracy) else f"{row.low:.1%}–{row.high:.1%}",
-                _PRECISION[str(row.precision)],
+                PRECISION[str(row.precision)],
             )
-            for row in ordered.head(_MOST_GROUPS).itertuples(index=False)
+            for row in ordered.head(MOST_GROUPS).itertuples(index=False)
         ]
         head = (
             phrase("group"),
@@ -159,16 +145,16 @@ class _Summary:
             phrase("95 % interval"),
             "",
         )
-        self._table(head, rows)
-        if len(table) > _MOST_GROUPS:
-            left, code = len(table) - _MOST_GROUPS, f"Run.by_group({by})"
-            self._more(phrase("and {n} more groups: {code}", n=left, code=code))
+        self.speaker.table(head, rows)
+        if len(table) > MOST_GROUPS:
+            left, code = len(table) - MOST_GROUPS, f"Run.by_group({by})"
+            self.speaker.line(phrase("and {n} more groups: {code}", n=left, code=code))
 
     def _collection(self, finding: Mapping[str, Any]) -> None:
         changed = [row for row in finding["table"] if row["collect"] or row["surplus"]]
         changed.sort(key=lambda row: -row["collect"])
-        self._heading(_COLLECTED[finding["kind"]])
-        self._table(
+        self.speaker.heading(_COLLECTED[finding["kind"]])
+        self.speaker.table(
             (
                 phrase("label"),
                 phrase("annotated as"),
@@ -190,7 +176,7 @@ class _Summary:
             ],
         )
         if len(changed) > _MOST_CELLS:
-            self._more(
+            self.speaker.line(
                 phrase(
                     "and {n} more: the table of the finding {kind!r} in findings.json",
                     n=len(changed) - _MOST_CELLS,
@@ -211,8 +197,10 @@ class _Summary:
         if flagged.empty:
             return
         flagged = flagged.sort_values("severity", ascending=False, kind="stable")
-        self._heading(phrase("Errors that a cue caused (confirmed) or had a part in (probable)"))
-        self._table(
+        self.speaker.heading(
+            phrase("Errors that a cue caused (confirmed) or had a part in (probable)")
+        )
+        self.speaker.table(
             (
                 phrase("case"),
                 phrase("label → predicted"),
@@ -238,10 +226,10 @@ class _Summary:
         queue = cases[cases["evidence"] == "attention"]
         if queue.empty:
             return
-        self._heading(phrase("Queue for a person: errors whose margin map lies on a cue"))
+        self.speaker.heading(phrase("Queue for a person: errors whose margin map lies on a cue"))
         rows = [_queue_row(case) for _, case in queue.iterrows()]
         rows.sort(key=lambda row: -row[0])
-        self._table(
+        self.speaker.table(
             (
                 phrase("case"),
                 phrase("label → predicted"),
@@ -258,21 +246,8 @@ class _Summary:
             code = "Run.cases.query(\"evidence == 'attention'\")"
             self._more_cases(len(rows) - _MOST_CASES, code)
 
-    def _said(self, words: Words) -> str:
-        return printable(spoken(words, self.language))
-
-    def _heading(self, words: Phrase) -> None:
-        click.secho(f"\n{self._said(words)}", bold=True)
-
-    def _more(self, words: Phrase) -> None:
-        click.echo(f"   {self._said(words)}")
-
     def _more_cases(self, left: int, code: str) -> None:
-        self._more(phrase("and {n} more: {code}", n=left, code=code))
-
-    def _table(self, head: Sequence[Words], rows: Sequence[Sequence[Words]]) -> None:
-        said = [[spoken(cell, self.language) for cell in row] for row in (head, *rows)]
-        print_table(said[0], said[1:])
+        self.speaker.line(phrase("and {n} more: {code}", n=left, code=code))
 
 
 def _flagged_row(case: pd.Series) -> tuple[Words, ...]:

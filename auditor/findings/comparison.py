@@ -1,4 +1,4 @@
-"""What changed between two runs over the same cases, paired by case id."""
+"""What changed between two runs over the same cases: tables of it, with paired statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from auditor.errors import RunError
 from auditor.findings.effects import (
     Shift,
     average_effects,
@@ -21,15 +20,12 @@ from auditor.findings.effects import (
 )
 from auditor.findings.means import interval_of_mean
 from auditor.findings.paired import Effects, PairedRates, PairedReliance, paired_reliance
-from auditor.groups import COUNTS_ONLY, clusters_of, precision
-from auditor.language import Phrase, listed, phrase
+from auditor.findings.pairing import CHANGES, Pairing, notes
+from auditor.groups import COUNTS_ONLY, precision
+from auditor.language import Phrase, phrase
 from auditor.statistics import holm
 from auditor.store import Run
-from auditor.types import SUBJECT, Evidence
-
-CHANGES = ("still_right", "fixed", "broken", "still_wrong")
-"""Values of `Comparison.cases.change`, beside null: right in both runs, wrong in A only,
-wrong in B only, wrong in both."""
+from auditor.types import Evidence
 
 
 @dataclass(frozen=True)
@@ -102,6 +98,8 @@ class Comparison:
     evidence: pd.DataFrame
     shares: pd.DataFrame
     reliance: pd.DataFrame
+    reliance_reasons: tuple[Phrase | None, ...]
+    """Of each row of `reliance` its `reason`, apart from the language."""
     notes: tuple[Phrase, ...]
     clusters: NDArray[np.intp] | None
     """[cases] a number for those that belong together; None where no two do."""
@@ -134,28 +132,12 @@ def compare(a: Run, b: Run) -> Comparison:
     values of the attributes that both have: a difference of accuracy between other cases says
     nothing about the models. The message says what differs, and what to do.
     """
-    attributes = [name for name in a.info["attributes"] if name in b.info["attributes"]]
-    regions = [SUBJECT, *(c for c in _cues(a) if c in _cues(b))]
-    given = ["id", "label", *(f"attribute.{name}" for name in attributes)]
-    measured = ["predicted", "correct", "evidence"]
-    measured += [f"{column}.{region}" for region in regions for column in ("mass", "area")]
-    in_a, in_b = (
-        run.read_cases([*given, *measured, *_beside(run)]).set_index("id") for run in (a, b)
-    )
-    _check_ids(a, b, in_a.index, in_b.index)
-    in_b = in_b.loc[in_a.index]
-    for column in given[1:]:
-        _check_values(a, b, column, in_a[column], in_b[column])
-
-    cases = in_a[given[1:]].copy()
-    for name, column in [(n, c) for c in measured[:3] for n in ("a", "b")]:
-        cases[f"{column}_{name}"] = (in_a if name == "a" else in_b)[column]
-    cases["change"] = _changes(cases["correct_a"], cases["correct_b"])
-    cases = cases.reset_index()
+    pairing = Pairing.of(a, b)
+    cases, clusters, seed = pairing.cases, pairing.clusters, a.info["seed"]
     missing_a, missing_b = cases["correct_a"].isna(), cases["correct_b"].isna()
-    clusters, seed = _clusters(in_a, in_b), a.info["seed"]
     whole = _rates(cases, np.zeros(len(cases), dtype=np.intp), 1, clusters, seed)
-    groups, worst = _groups(cases, attributes, clusters, seed)
+    groups, worst = _groups(cases, pairing.attributes, clusters, seed)
+    reliance = _reliance(a, b, pairing, clusters, seed)
     return Comparison(
         a=a.path,
         b=b.path,
@@ -169,61 +151,14 @@ def compare(a: Run, b: Run) -> Comparison:
         groups=groups,
         worst=worst,
         evidence=_evidence(cases),
-        shares=pd.DataFrame([_share(in_a, in_b, region, clusters, seed) for region in regions]),
-        reliance=_reliance(
-            _Moved.of(a, in_a, attributes), _Moved.of(b, in_b, attributes), clusters, seed
+        shares=pd.DataFrame(
+            [_share(pairing, region, clusters, seed) for region in pairing.regions]
         ),
-        notes=tuple(_notes(a, b)),
+        reliance=_reliance_table(reliance),
+        reliance_reasons=tuple(one.reason for one in reliance),
+        notes=notes(a, b),
         clusters=clusters,
     )
-
-
-def _beside(run: Run) -> list[str]:
-    """The columns that reliance and clusters need, of those that the run has."""
-    names = tested_alone(run.info["cue_sets"])
-    tested = ["margin", "stratum", *(f"reliance.{name}" for name in names)] if names else []
-    return tested + ["cluster"] * bool(run.info["clustered"])
-
-
-def _check_ids(a: Run, b: Run, in_a: pd.Index, in_b: pd.Index) -> None:
-    shared = in_a.isin(in_b)
-    if not shared.any():
-        raise RunError(
-            f"{b.path}: has no case of {a.path} (their first ids are {in_b[0]!r} and "
-            f"{in_a[0]!r}); compare two runs over the same dataset."
-        )
-    told = []
-    for run, other, only in ((b, a, in_a[~shared]), (a, b, in_b[~in_b.isin(in_a)])):
-        if len(only):
-            cases = "case" if len(only) == 1 else "cases"
-            told.append(f"{run.path} lacks {len(only)} {cases} of {other.path} (first {only[0]!r})")
-    if told:
-        raise RunError(
-            f"{'; '.join(told)}. Only runs over the same cases are compared: audit both over one "
-            "dataset, with the same --limit and audit.seed."
-        )
-
-
-def _check_values(a: Run, b: Run, column: str, in_a: pd.Series, in_b: pd.Series) -> None:
-    differ = (in_a != in_b) & ~(in_a.isna() & in_b.isna())
-    count = int(differ.sum())
-    if count:
-        first = differ.idxmax()
-        others = f", and {count - 1} more differ" if count > 1 else ""
-        name = column.replace("attribute.", "attribute ")
-        raise RunError(
-            f"{b.path}: has another {name} than {a.path} for the same case ({first!r}: "
-            f"{in_b[first]!r}, not {in_a[first]!r}{others}). Audit both models over one dataset."
-        )
-
-
-def _changes(correct_a: pd.Series, correct_b: pd.Series) -> pd.Series:
-    judged = correct_a.notna() & correct_b.notna()
-    right_a, right_b = (correct.eq(True).to_numpy() for correct in (correct_a, correct_b))
-    kinds = np.select(
-        [right_a & right_b, ~right_a & right_b, right_a & ~right_b], CHANGES[:3], CHANGES[3]
-    )
-    return pd.Series(kinds, correct_a.index, dtype=object).where(judged, None)
 
 
 def _rates(
@@ -363,12 +298,9 @@ def _evidence(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _share(
-    in_a: pd.DataFrame,
-    in_b: pd.DataFrame,
-    region: str,
-    clusters: NDArray[np.intp] | None,
-    seed: int,
+    pairing: Pairing, region: str, clusters: NDArray[np.intp] | None, seed: int
 ) -> dict[str, Any]:
+    in_a, in_b = pairing.in_a, pairing.in_b
     gained = (in_b[f"mass.{region}"] - in_a[f"mass.{region}"]).to_numpy(dtype=float)
     masses = pd.DataFrame({"a": in_a[f"mass.{region}"], "b": in_b[f"mass.{region}"]}).dropna()
     means = masses.mean()
@@ -386,8 +318,10 @@ def _share(
 
 
 def _reliance(
-    ours: _Moved, theirs: _Moved, clusters: NDArray[np.intp] | None, seed: int
-) -> pd.DataFrame:
+    a: Run, b: Run, pairing: Pairing, clusters: NDArray[np.intp] | None, seed: int
+) -> list[PairedReliance]:
+    ours = _Moved.of(a, pairing.in_a, pairing.attributes)
+    theirs = _Moved.of(b, pairing.in_b, pairing.attributes)
     found: list[PairedReliance] = []
     shifts = list(ours.shifts.values())
     for effect in average_effects(shifts, ours.cases, ours.classes) if shifts else ():
@@ -396,6 +330,10 @@ def _reliance(
             tested = [run.tested(key, *contrast) for run in (ours, theirs)]
             named = (*key, *contrast, effect.against)
             found.append(paired_reliance(named, tested[0], tested[1], clusters, seed))
+    return found
+
+
+def _reliance_table(found: Sequence[PairedReliance]) -> pd.DataFrame:
     rows = [{**vars(one), "reason": one.reason and str(one.reason)} for one in found]
     table = pd.DataFrame(rows, columns=[field.name for field in fields(PairedReliance)])
     return table.astype(dict.fromkeys(("a", "b", "difference", "low", "high"), float))
@@ -429,83 +367,6 @@ class _Moved:
         effects[shift.rows] = effects_on(shift, self.cases, self.classes, value, class_name)
         strata = self.cases["stratum"].to_numpy(dtype=object)
         return Effects(effects, strata, float(self.cases["margin"].median()))
-
-
-def _clusters(in_a: pd.DataFrame, in_b: pd.DataFrame) -> NDArray[np.intp] | None:
-    """Which cases belong together, as the first of the runs that says so has it."""
-    return clusters_of(in_a if "cluster" in in_a else in_b)
-
-
-def _notes(a: Run, b: Run) -> list[Phrase]:
-    notes = []
-    datasets, weights, configurations = (
-        [run.info["identity"].get(key) for run in (a, b)]
-        for key in ("dataset", "weights", "configuration")
-    )
-    if datasets[0] != datasets[1]:
-        notes.append(
-            phrase(
-                "The datasets differ by hash although ids, labels and shared attributes are the "
-                "same: images, regions or other columns were changed in between, or are read "
-                "otherwise."
-            )
-        )
-        files = _changed_files(a, b)
-        if files:
-            notes.append(phrase("Files that differ: {files}.", files=listed(files)))
-    if weights[0] == weights[1]:
-        notes.append(
-            phrase("Both runs are of the same weights.")
-            if configurations[0] == configurations[1]
-            else phrase("Both runs are of the same weights, under another configuration.")
-        )
-    maps = [_maps(run) for run in (a, b)]
-    if maps[0] != maps[1]:
-        notes.append(
-            phrase(
-                "The maps were made by {a} and {b}; part of a difference in shares of the map may "
-                "come from that.",
-                a=maps[0],
-                b=maps[1],
-            )
-        )
-    attributes = set(a.info["attributes"]) ^ set(b.info["attributes"])
-    if attributes:
-        notes.append(
-            phrase(
-                "In one run only, and so not compared: attribute {attributes}.",
-                attributes=listed(sorted(attributes)),
-            )
-        )
-    cues = set(_cues(a)) ^ set(_cues(b))
-    if cues:
-        notes.append(
-            phrase("In one run only, and so not compared: cue {cues}.", cues=listed(sorted(cues)))
-        )
-    return notes
-
-
-def _changed_files(a: Run, b: Run) -> list[str]:
-    """Files of labels and regions that both runs were made from, with other content in B."""
-    theirs, ours = (run.info.get("provenance", {}).get("inputs", {}) for run in (a, b))
-    return sorted(name for name in theirs if name in ours and theirs[name] != ours[name])
-
-
-def _maps(run: Run) -> Phrase:
-    """How a run's maps were made."""
-    layer = run.info["layer"]
-    height, width = layer["grid"]
-    return phrase(
-        "{method} at {layer} ({height}×{width})",
-        method=run.info["method"],
-        layer=layer["name"],
-        height=height,
-        width=width,
-    )
-
-
-def _cues(run: Run) -> list[str]:
-    return list(run.info["regions"]["cues"])
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -12,12 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.language import phrase
 from auditor.permutations import Contrast
 from auditor.statistics import benjamini_hochberg
 from auditor.types import Floats
 
 MOST = 2000
 """Errors, and as many correct cases, that are looked at."""
+
+NOTE = phrase(
+    "Hints of what to annotate, never a flag or evidence. CLIP has its own biases, and a word near "
+    "an image is no fact about it: annotate the attribute, and let an audit test it. No case gets "
+    "an attribute from this, and nothing of it is written in the run."
+)
+"""What has to stand beside every hint."""
 
 
 @dataclass(frozen=True)

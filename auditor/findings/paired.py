@@ -22,7 +22,7 @@ from auditor.statistics import mcnemar, paired_difference
 from auditor.types import Floats
 
 STILL_RIGHT, FIXED, BROKEN, STILL_WRONG = range(4)
-"""What became of a case, in the order of `auditor.findings.comparison.CHANGES`."""
+"""What became of a case, in the order of `auditor.findings.pairing.CHANGES`."""
 _NEWCOMBE = (STILL_RIGHT, BROKEN, FIXED, STILL_WRONG)  # right in both, A alone, B alone, neither
 
 

@@ -17,18 +17,13 @@ from numpy.typing import NDArray
 
 from auditor.datasets.images import read_image
 from auditor.errors import AuditorError, CaseError, RunError
-from auditor.findings.hints import Hint, comparable, hints
+from auditor.findings.hints import NOTE, Hint, comparable, hints
 from auditor.groups import clusters_of
 from auditor.models import Clip
 from auditor.pipeline.computing import Settings
 from auditor.pipeline.devices import find_device
 from auditor.store import Run
 
-NOTE = (
-    "Hints of what to annotate, never a flag or evidence. CLIP has its own biases, and a word near "
-    "an image is no fact about it: annotate the attribute, and let an audit test it. No case gets "
-    "an attribute from this, and nothing of it is written in the run."
-)
 TEMPLATE = "a photo of {}."
 """What CLIP is given for a word."""
 
@@ -47,9 +42,9 @@ class Hinted:
     """Images that could not be read any more, left out."""
 
     def described(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """JSON-ready, in English."""
         return {
-            "note": NOTE,
+            "note": str(NOTE),
             "template": TEMPLATE,
             "errors": self.errors,
             "correct": self.correct,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from auditor.findings import Comparison
 from auditor.findings.intervals import percent, written_interval
 from auditor.groups import clusters_of
-from auditor.language import counted
+from auditor.language import Text, counted, phrase, sentences
 from auditor.policies.cells import Cells, chosen_attributes, is_true, rate_among, read
-from auditor.policies.outcome import Bound, Outcome, Part, of_parts
+from auditor.policies.outcome import Bound, Outcome, Part, of_parts, stopped
 from auditor.policies.policy import Policy
 from auditor.rates import Rates
 from auditor.store import Run
@@ -20,11 +20,8 @@ def overall(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ..
     judged, right = cases["correct"].notna().to_numpy(), is_true(cases["correct"])
     rates = rate_among(clusters_of(cases), judged, right, run.info["seed"])
     bound = Bound(limit, "at least", policy.decide)
-    return (
-        of_share(
-            "accuracy.min", bound, rates, policy.min_n, "judged cases are right", "judged cases"
-        ),
-    )
+    told, kind = phrase("judged cases are right"), phrase("judged cases")
+    return (of_share("accuracy.min", bound, rates, policy.min_n, told, kind),)
 
 
 def worst_group(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
@@ -51,10 +48,15 @@ def worst_group(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome
         parts = []
         for cell, interval in zip(known, intervals, strict=True):
             right, judged = cells.rates.counts([cell])
-            told = (
-                f"{cells.name(cell)}: {right} of {judged} judged cases are right "
-                f"({percent(right / judged)}, "
-                f"{written_interval(interval, cells.rates.clustered)}, simultaneous over {over})"
+            told = phrase(
+                "In {group}: {right} of {judged} judged cases are right ({share:.1%}, {interval}, "
+                "simultaneous over {groups})",
+                group=cells.name(cell),
+                right=right,
+                judged=judged,
+                share=right / judged,
+                interval=written_interval(interval, cells.rates.clustered),
+                groups=over,
             )
             parts.append(Part(cells.name(cell), told, right / judged, interval, judged))
         outcomes.append(
@@ -62,7 +64,7 @@ def worst_group(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome
                 name,
                 "share",
                 bound,
-                f"Asked for in every group: at least {percent(bound.limit)}",
+                phrase("Asked for in every group: at least {limit}", limit=percent(bound.limit)),
                 parts,
                 [cells.name(cell) for cell in small],
                 cells.small(small, policy.min_n),
@@ -71,31 +73,43 @@ def worst_group(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome
     return tuple(outcomes)
 
 
-def of_share(name: str, bound: Bound, rates: Rates, least: int, told: str, kind: str) -> Outcome:
+def of_share(name: str, bound: Bound, rates: Rates, least: int, told: Text, kind: Text) -> Outcome:
     """The outcome of a condition on one rate, the only group of `rates`.
 
-    `told` says what the cases of the rate are, and `kind` among which; insufficient under `least`
-    units.
+    `told` says what the cases of the rate are, and `kind` among which, both in the plural, to
+    stand behind a number; insufficient under `least` units.
     """
-    asked = f"Asked for: {bound.side} {percent(bound.limit)}"
+    asked = bound.asked(percent(bound.limit))
     right, judged = rates.counts([0])
     units = int(rates.units[0])
     if units < least:
-        what = f"clusters of {kind}" if rates.clustered else kind
-        text = f"Too few: {units} {what}, fewer than {least}. {asked}."
+        few = (
+            phrase(
+                "Too few: {n} clusters of {kind}, fewer than {least}.",
+                n=units,
+                kind=kind,
+                least=least,
+            )
+            if rates.clustered
+            else phrase("Too few: {n} {kind}, fewer than {least}.", n=units, kind=kind, least=least)
+        )
         value = right / judged if judged else None
+        text = sentences(few, stopped(asked))
         return Outcome(name, "insufficient", "share", bound.limit, text, value, n=judged)
     interval = rates.interval([0])
-    text = (
-        f"{right} of {judged} {told} ({percent(right / judged)}, "
-        f"{written_interval(interval, rates.clustered)})"
+    seen = phrase(
+        "{n} of {total} {what} ({share:.1%}, {interval})",
+        n=right,
+        total=judged,
+        what=told,
+        share=right / judged,
+        interval=written_interval(interval, rates.clustered),
     )
-    part = Part(None, text, right / judged, interval, judged)
+    part = Part(None, seen, right / judged, interval, judged)
     return of_parts(name, "share", bound, asked, [part])
 
 
 def no_groups(name: str, bound: Bound, attribute: str | None) -> Outcome:
     """The outcome where an attribute tells no groups."""
-    remark = f"The values of {attribute} are too many to be groups."
-    asked = f"Asked for: {bound.side} {percent(bound.limit)}"
-    return of_parts(name, "share", bound, asked, [], [], remark)
+    remark = phrase("The values of {attribute} are too many to be groups.", attribute=attribute)
+    return of_parts(name, "share", bound, bound.asked(percent(bound.limit)), [], [], remark)

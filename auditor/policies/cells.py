@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from auditor.errors import ConfigurationError
 from auditor.findings.cells import cell_columns, unit_words
 from auditor.groups import grouped, tells_groups
+from auditor.language import Phrase, phrase
 from auditor.policies.outcome import named
 from auditor.policies.policy import Policy
 from auditor.rates import Rates
@@ -47,18 +48,22 @@ class Cells:
             telling,
         )
 
-    @property
-    def units(self) -> str:
-        """What counts as independent: "clusters" or "judged cases"."""
-        return str(unit_words(self.rates))
-
-    def name(self, cell: int) -> str:
+    def name(self, cell: int) -> Phrase:
         """A cell as sentences call it."""
+        label, value = self.labels[cell], self.values[cell]
         if self.attribute is None:
-            return f"label {self.labels[cell]!r}"
-        value = self.values[cell]
-        kind = "not annotated" if value is None else repr(value)
-        return f"label {self.labels[cell]!r}, {self.attribute} {kind}"
+            return phrase("label {label!r}", label=label)
+        if value is None:
+            attribute = self.attribute
+            return phrase(
+                "label {label!r}, {attribute} not annotated", label=label, attribute=attribute
+            )
+        return phrase(
+            "label {label!r}, {attribute} {value!r}",
+            label=label,
+            attribute=self.attribute,
+            value=value,
+        )
 
     def counted(self, cells: Sequence[int]) -> int:
         """How many units some cells hold together."""
@@ -67,12 +72,21 @@ class Cells:
         members = [self.rates.members[cell] for cell in cells]
         return len(np.unique(np.concatenate(members))) if members else 0
 
-    def small(self, cells: Sequence[int], least: int) -> str:
-        """A sentence that names cells with fewer than `least` units; empty without any."""
+    def small(self, cells: Sequence[int], least: int) -> Phrase | None:
+        """A sentence that names cells with fewer than `least` units; null without any."""
         if not cells:
-            return ""
-        told = named([f"{self.name(cell)} ({self.counted([cell])})" for cell in cells])
-        return f"Under {least} {self.units}, so nothing is said of: {told}."
+            return None
+        return phrase(
+            "Under {least} {units}, so nothing is said of: {groups}.",
+            least=least,
+            units=unit_words(self.rates),
+            groups=named(
+                [
+                    phrase("{group} ({n})", group=self.name(cell), n=self.counted([cell]))
+                    for cell in cells
+                ]
+            ),
+        )
 
 
 def chosen_attributes(run: Run, policy: Policy, table: str) -> tuple[str, ...]:

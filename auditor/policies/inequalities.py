@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.findings import Comparison
-from auditor.findings.intervals import decimal, percent, points, written_interval
-from auditor.language import counted
+from auditor.findings.intervals import decimal, points, written_interval
+from auditor.language import Phrase, Series, counted, listed, phrase, sentences
 from auditor.policies.accuracies import no_groups
 from auditor.policies.cells import Cells, chosen_attributes
 from auditor.policies.contrasts import Contrast, differences, ratios
@@ -35,7 +35,7 @@ def difference(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome,
             _difference(cells, contrast, interval, len(contrasts))
             for contrast, interval in zip(contrasts, intervals, strict=True)
         ]
-        asked = f"Asked for: at most {points(bound.limit)} points apart"
+        asked = phrase("Asked for: at most {points} points apart", points=points(bound.limit))
         open_groups = [cells.name(cell) for cell in small]
         outcomes.append(of_parts(name, "share", bound, asked, parts, open_groups, remark))
     return tuple(outcomes) or (_no_attribute("disparity.max_difference", bound),)
@@ -60,13 +60,13 @@ def ratio(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]
             _ratio(cells, contrast, interval, len(contrasts))
             for contrast, interval in zip(contrasts, intervals, strict=True)
         ]
-        asked = f"Asked for: a ratio of at least {decimal(bound.limit)}"
+        asked = phrase("Asked for: a ratio of at least {ratio}", ratio=decimal(bound.limit))
         open_groups = [cells.name(cell) for cell in small]
         outcomes.append(of_parts(name, "ratio", bound, asked, parts, open_groups, remark))
     return tuple(outcomes) or (_no_attribute("disparity.min_ratio", bound),)
 
 
-def _against_others(cells: Cells, least: int) -> tuple[list[Contrast], list[int], str]:
+def _against_others(cells: Cells, least: int) -> tuple[list[Contrast], list[int], Series | None]:
     """Each annotated group against the others of its label, two groups once; those too small."""
     contrasts, small = [], []
     by_label = _annotated(cells)
@@ -80,7 +80,7 @@ def _against_others(cells: Cells, least: int) -> tuple[list[Contrast], list[int]
     return contrasts, small, _remark(cells, by_label, small, least)
 
 
-def _against_highest(cells: Cells, least: int) -> tuple[list[Contrast], list[int], str]:
+def _against_highest(cells: Cells, least: int) -> tuple[list[Contrast], list[int], Series | None]:
     """Each annotated group against the highest of its label; and those too small."""
     contrasts, small = [], []
     by_label = _annotated(cells)
@@ -112,63 +112,94 @@ def _difference(cells: Cells, contrast: Contrast, interval: Interval | None, cou
         low, high = interval
         # Of the size: where the interval holds 0, so does that of the size.
         size = (max(low, -high, 0.0), max(abs(low), abs(high)))
-    told = (
-        f"of images labelled {cells.labels[contrast.some]!r}, {right} of {judged} annotated as "
-        f"{_value(cells, contrast.some)} are recognised ({percent(right / judged)}), "
-        f"{others_right} of {others_judged} annotated as {_values(cells, contrast.others)} "
-        f"({percent(others_right / others_judged)}): {points(abs(signed))} points apart "
-        f"({written_interval(size, rates.clustered, points)}, "
-        f"simultaneous over {counted(count, 'comparison')})"
+    told = phrase(
+        "Of images labelled {label!r}, {right} of {judged} annotated as {value} are recognised "
+        "({share:.1%}), {others_right} of {others_judged} annotated as {others} "
+        "({others_share:.1%}): {points} points apart ({interval}, simultaneous over "
+        "{comparisons})",
+        label=cells.labels[contrast.some],
+        right=right,
+        judged=judged,
+        value=_value(cells, contrast.some),
+        share=right / judged,
+        others_right=others_right,
+        others_judged=others_judged,
+        others=_values(cells, contrast.others),
+        others_share=others_right / others_judged,
+        points=points(abs(signed)),
+        interval=written_interval(size, rates.clustered, points),
+        comparisons=counted(count, "comparison"),
     )
-    name = f"{cells.name(contrast.some)} against {_values(cells, contrast.others)}"
-    return Part(name, told, abs(signed), size, judged + others_judged)
+    return Part(_name(cells, contrast), told, abs(signed), size, judged + others_judged)
 
 
 def _ratio(cells: Cells, contrast: Contrast, interval: Interval | None, count: int) -> Part:
     rates = cells.rates
     right, judged = rates.counts([contrast.some])
     best_right, best_judged = rates.counts(contrast.others)
-    name = f"{cells.name(contrast.some)} against {_values(cells, contrast.others)}"
-    label = cells.labels[contrast.some]
+    name, label = _name(cells, contrast), cells.labels[contrast.some]
     if not best_right:
-        told = f"no image labelled {label!r} is recognised, so there is no ratio"
+        told = phrase(
+            "No image labelled {label!r} is recognised, so there is no ratio", label=label
+        )
         return Part(name, told, None, None, judged + best_judged)
     value = (right / judged) / (best_right / best_judged)
-    told = (
-        f"of images labelled {label!r}, {right} of {judged} annotated as "
-        f"{_value(cells, contrast.some)} are recognised, {best_right} of {best_judged} annotated "
-        f"as {_values(cells, contrast.others)}, the highest of the label: a ratio of "
-        f"{decimal(value)} ({written_interval(interval, rates.clustered, decimal)}, "
-        f"simultaneous over {counted(count, 'comparison')})"
+    told = phrase(
+        "Of images labelled {label!r}, {right} of {judged} annotated as {value} are recognised, "
+        "{best_right} of {best_judged} annotated as {best}, the highest of the label: a ratio of "
+        "{ratio:.2f} ({interval}, simultaneous over {comparisons})",
+        label=label,
+        right=right,
+        judged=judged,
+        value=_value(cells, contrast.some),
+        best_right=best_right,
+        best_judged=best_judged,
+        best=_values(cells, contrast.others),
+        ratio=value,
+        interval=written_interval(interval, rates.clustered, decimal),
+        comparisons=counted(count, "comparison"),
     )
     return Part(name, told, value, interval, judged + best_judged)
 
 
-def _value(cells: Cells, cell: int) -> str:
-    return f"{cells.attribute} {cells.values[cell]!r}"
+def _name(cells: Cells, contrast: Contrast) -> Phrase:
+    return phrase(
+        "{group} against {others}",
+        group=cells.name(contrast.some),
+        others=_values(cells, contrast.others),
+    )
 
 
-def _values(cells: Cells, some: Sequence[int]) -> str:
-    return _value(cells, some[0]) if len(some) == 1 else f"another {cells.attribute}"
+def _value(cells: Cells, cell: int) -> Phrase:
+    return phrase("{attribute} {value!r}", attribute=cells.attribute, value=cells.values[cell])
 
 
-def _remark(cells: Cells, by_label: dict[str, list[int]], small: list[int], least: int) -> str:
+def _values(cells: Cells, some: Sequence[int]) -> Phrase:
+    if len(some) == 1:
+        return _value(cells, some[0])
+    return phrase("another {attribute}", attribute=cells.attribute)
+
+
+def _remark(
+    cells: Cells, by_label: dict[str, list[int]], small: list[int], least: int
+) -> Series | None:
     told = [cells.small(small, least)]
-    alone = [repr(label) for label, members in by_label.items() if len(members) < 2]
+    alone = [label for label, members in by_label.items() if len(members) < 2]
     if alone:
         told.append(
-            f"Labels with fewer than two annotated groups, in which nothing is compared: "
-            f"{', '.join(alone)}."
+            phrase(
+                "Labels with fewer than two annotated groups, in which nothing is compared: "
+                "{labels}.",
+                labels=listed(phrase("{label!r}", label=label) for label in alone),
+            )
         )
     nobody = [cell for cell, value in enumerate(cells.values) if value is None]
     if nobody:
-        count = cells.rates.counts(nobody)[1]
-        told.append(f"Not annotated, and so not compared: {counted(count, 'judged case')}.")
-    return " ".join(sentence for sentence in told if sentence)
+        count = counted(cells.rates.counts(nobody)[1], "judged case")
+        told.append(phrase("Not annotated, and so not compared: {cases}.", cases=count))
+    return sentences(*told) if any(told) else None
 
 
 def _no_attribute(name: str, bound: Bound) -> Outcome:
-    remark = "The run has no attribute by which groups could be compared."
-    return of_parts(
-        name, "share", bound, f"Asked for: {bound.side} {bound.limit:g}", [], [], remark
-    )
+    remark = phrase("The run has no attribute by which groups could be compared.")
+    return of_parts(name, "share", bound, bound.asked(f"{bound.limit:g}"), [], [], remark)

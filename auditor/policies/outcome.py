@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from auditor.language import Phrase, Series, Text, Words, clauses, phrase, sentences
 from auditor.rates import Interval
 
 Status = Literal["pass", "fail", "insufficient"]
@@ -28,25 +29,32 @@ class Outcome:
     than once: "accuracy.worst_group_min (gender)". `value` is in `unit`: a share, 0 to 1; a
     ratio, 0 or more; a count; a level, 0 to 4; or a grade, "A" to "C". `low` and `high` bound its
     95 % interval. `n` counts the cases behind it. All four are null where they are undefined or
-    do not apply; `text` then says why. `groups` names every group (cue set; of new failures
+    do not apply; `message` then says why. `groups` names every group (cue set; of new failures
     every case) that made the condition fail, or that left it open, those that are too small
-    among them; empty where the condition is about none, and where it passed.
+    among them, in English; empty where the condition is about none, and where it passed.
     """
 
     name: str
     status: Status
     unit: Unit
     limit: float | str
-    text: str
+    message: Text
+    """What was seen and what was asked for, apart from the language that it is written in."""
     value: float | str | None = None
     low: float | None = None
     high: float | None = None
     n: int | None = None
     groups: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """What was seen and what was asked for, in English."""
+        return str(self.message)
+
     def described(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "groups": list(self.groups)}
+        """JSON-ready, in English: `text` in the place of `message`."""
+        names = ("text" if field.name == "message" else field.name for field in fields(self))
+        return {name: getattr(self, name) for name in names} | {"groups": list(self.groups)}
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,12 @@ class Bound:
             return "pass"
         return "fail" if low > limit + _TOLERANCE else "insufficient"
 
+    def asked(self, limit: str) -> Phrase:
+        """What is asked for, the limit being written so."""
+        if self.side == "at least":
+            return phrase("Asked for: at least {limit}", limit=limit)
+        return phrase("Asked for: at most {limit}", limit=limit)
+
     def worst(self, parts: Sequence[Part]) -> Part:
         """The part that lies furthest on the wrong side; one without a value only if all are."""
         sign = 1 if self.side == "at most" else -1
@@ -89,10 +103,10 @@ class Bound:
 class Part:
     """One group, comparison or cue set that a condition is asked of."""
 
-    name: str | None
+    name: Words | None
     """Null for a part that is all of the cases."""
-    told: str
-    """What was seen, with value and interval, as a clause; where undefined, why."""
+    told: Text
+    """What was seen, with value and interval, without a full stop; where undefined, why."""
     value: float | None
     interval: Interval | None
     n: int | None
@@ -102,51 +116,50 @@ def of_parts(
     name: str,
     unit: Unit,
     bound: Bound,
-    asked: str,
+    asked: Text,
     parts: Sequence[Part],
-    open_groups: Sequence[str] = (),
-    remark: str = "",
+    open_groups: Sequence[Words] = (),
+    remark: Text | None = None,
 ) -> Outcome:
     """The outcome of a condition that has to hold for every part.
 
     It fails where any part fails, passes where all pass, and is insufficient otherwise;
     `open_groups` are those that nothing can be said of, and keep it from passing. `asked` is the
-    limit in words, `remark` whatever else has to be known, as sentences. The value shown is that
-    of the worst part among those that decide.
+    limit in words, without a full stop, `remark` whatever else has to be known, as sentences. The
+    value shown is that of the worst part among those that decide.
     """
     statuses = [bound.status(part.value, part.interval) for part in parts]
     left_open: list[Status] = ["insufficient"] * len(open_groups)
     status = together([*statuses, *left_open])
     if not parts:
-        told = f"Nothing can be said. {asked}. {remark}".strip()
-        return Outcome(name, "insufficient", unit, bound.limit, told, groups=tuple(open_groups))
+        told = sentences(phrase("Nothing can be said."), stopped(asked), remark)
+        groups = tuple(str(group) for group in open_groups)
+        return Outcome(name, "insufficient", unit, bound.limit, told, groups=groups)
     deciding = [part for part, own in zip(parts, statuses, strict=True) if own == status]
     worst = bound.worst(deciding or parts)
-    text = f"{worst.told[:1].upper()}{worst.told[1:]}. {asked}"
+    limit = stopped(asked)
     if status == "insufficient" and deciding:
-        text += f"; {_undecided(worst)}."
-    else:
-        text += "."
-    if len(parts) > 1 and deciding and status != "pass":
-        others = [part.name for part in deciding if part is not worst and part.name]
-        if others:
-            verb = "Failed too" if status == "fail" else "Not decided either"
-            text += f" {verb}: {named(others)}."
+        limit = phrase("{asked}; {why}.", asked=asked, why=_undecided(worst))
+    responsible = [part for part in deciding if part.name is not None and status != "pass"]
+    others = [part.name for part in responsible if part is not worst and part.name is not None]
+    too = None
+    if others and status == "fail":
+        too = phrase("Failed too: {groups}.", groups=named(others))
+    elif others:
+        too = phrase("Not decided either: {groups}.", groups=named(others))
     low, high = worst.interval or (None, None)
-    groups = [part.name for part in deciding if part.name and status != "pass"]
-    if status == "insufficient":
-        groups += open_groups
+    left = open_groups if status == "insufficient" else ()
     return Outcome(
         name,
         status,
         unit,
         bound.limit,
-        f"{text} {remark}".strip(),
+        sentences(stopped(worst.told), limit, too, remark),
         worst.value,
         low,
         high,
         worst.n,
-        tuple(groups),
+        tuple(str(group) for group in (*(part.name for part in responsible), *left)),
     )
 
 
@@ -158,15 +171,21 @@ def together(statuses: Iterable[Status]) -> Status:
     return "pass" if seen == {"pass"} else "insufficient"
 
 
-def named(names: Sequence[str]) -> str:
+def named(names: Sequence[Words]) -> Series:
     """Names for a sentence, the first few of many."""
     more = len(names) - _NAMED
-    return "; ".join(names[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    left = [phrase("and {n} more", n=more)] if more > 0 else []
+    return clauses([*names[:_NAMED], *left])
 
 
-def _undecided(part: Part) -> str:
+def stopped(clause: Text) -> Phrase:
+    """A clause with its full stop."""
+    return phrase("{sentence}.", sentence=clause)
+
+
+def _undecided(part: Part) -> Phrase:
     if part.value is None:
-        return "it is undefined, so nothing can be said"
+        return phrase("it is undefined, so nothing can be said")
     if part.interval is None or not part.interval[0] < part.interval[1]:
-        return "there is no interval, so nothing can be said"
-    return "the interval lies on both sides of that, so neither can be said"
+        return phrase("there is no interval, so nothing can be said")
+    return phrase("the interval lies on both sides of that, so neither can be said")

@@ -15,9 +15,10 @@ from auditor.findings import Comparison
 from auditor.findings.effects import tested_alone
 from auditor.findings.intervals import decimal, percent, written_interval
 from auditor.groups import clusters_of
+from auditor.language import Phrase, Series, Words, phrase, sentences, told
 from auditor.policies.accuracies import of_share
 from auditor.policies.cells import is_true, rate_among, read
-from auditor.policies.outcome import Bound, Outcome, Part, of_parts
+from auditor.policies.outcome import Bound, Outcome, Part, of_parts, stopped
 from auditor.policies.policy import Policy
 from auditor.rates import Interval
 from auditor.store import Run
@@ -36,7 +37,7 @@ def effect(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...
     if outcomes or limited:
         return outcomes
     bound = Bound(limit, "at most", policy.decide)
-    remark = "The run tested no cue."
+    remark = phrase("The run tested no cue.")
     return (of_parts("reliance.max", "ratio", bound, _asked(bound), [], [], remark),)
 
 
@@ -68,8 +69,8 @@ def share_of_errors(run: Run, policy: Policy, _: Comparison | None) -> tuple[Out
     wrong, tested, caused = _errors(cases)
     rates = rate_among(clusters_of(cases), wrong & tested, caused, run.info["seed"])
     bound = Bound(policy.limits[name], "at most", policy.decide)
-    told = "tested errors rest on a cue, confirmed or probable"
-    return (of_share(name, bound, rates, policy.min_n, told, "tested errors"),)
+    what = phrase("tested errors rest on a cue, confirmed or probable")
+    return (of_share(name, bound, rates, policy.min_n, what, phrase("tested errors")),)
 
 
 def share_of_cases(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outcome, ...]:
@@ -88,29 +89,39 @@ def share_of_cases(run: Run, policy: Policy, _: Comparison | None) -> tuple[Outc
     most = rate_among(clusters, judged, wrong & (caused | ~tested), seed)
     bound = Bound(policy.limits[name], "at most", policy.decide)
     if int(least.units[0]) < policy.min_n:
-        return (of_share(name, bound, least, policy.min_n, "judged cases", "judged cases"),)
+        kind = phrase("judged cases")
+        return (of_share(name, bound, least, policy.min_n, kind, kind),)
     (count, n), (highest, _n) = least.counts([0]), most.counts([0])
     low, high = least.interval([0]), most.interval([0])
     interval = None if low is None or high is None else (low[0], high[1])
-    told = (
-        f"{count} of {n} judged cases are errors that rest on a cue, confirmed or probable "
-        f"({percent(count / n)}, {written_interval(interval, least.clustered)})"
+    seen = phrase(
+        "{n} of {total} judged cases are errors that rest on a cue, confirmed or probable "
+        "({share:.1%}, {interval})",
+        n=count,
+        total=n,
+        share=count / n,
+        interval=written_interval(interval, least.clustered),
     )
-    remark = ""
+    remark = None
     if highest > count:
-        remark = (
-            f"{highest - count} further errors were not tested or could not be; the interval's "
-            "upper end counts them in."
+        remark = phrase(
+            "{n} further errors were not tested or could not be; the interval's upper end counts "
+            "them in.",
+            n=highest - count,
         )
-    asked = f"Asked for: at most {percent(bound.limit)}"
-    parts = [Part(None, told, count / n, interval, n)]
+    asked = bound.asked(percent(bound.limit))
+    parts = [Part(None, seen, count / n, interval, n)]
     outcome = of_parts(name, "share", bound, asked, parts, remark=remark)
     if outcome.status == "pass" and policy.decide == "estimate" and highest / n > bound.limit:
-        text = (
-            f"{told}. {asked}; with the {highest - count} errors that nobody could test it may be "
+        untold = phrase(
+            "{asked}; with the {n} errors that nobody could test it may be {share:.1%}, so neither "
+            "can be said.",
+            asked=asked,
+            n=highest - count,
+            share=highest / n,
         )
-        text += f"{percent(highest / n)}, so neither can be said."
-        outcome = replace(outcome, status="insufficient", text=text)
+        message = sentences(stopped(seen), untold)
+        outcome = replace(outcome, status="insufficient", message=message)
     return (outcome,)
 
 
@@ -126,34 +137,51 @@ def _effect(run: Run, policy: Policy, key: str, name: str, limit: float) -> Outc
     margin = delta / share if share else 0.0
     few = [finding["n"] for finding in found if finding["n"] < policy.min_n]
     if few:
-        remark = f"Too few: {few[0]} cases tested on {name!r}, fewer than {policy.min_n}."
+        remark = phrase(
+            "Too few: {n} cases tested on {cue!r}, fewer than {least}.",
+            n=few[0],
+            cue=name,
+            least=policy.min_n,
+        )
         return of_parts(full, "ratio", bound, _asked(bound), [], [name], remark)
     if not found or not margin:
-        remark = f"Cue {name!r} has no average effect: " + (
-            _why_not(run, name) if margin else "the median margin is 0."
-        )
+        why = _why_not(run, name) if margin else phrase("the median margin is 0")
+        remark = phrase("Cue {cue!r} has no average effect: {why}.", cue=name, why=why)
         return of_parts(full, "ratio", bound, _asked(bound), [], [name], remark)
     return of_parts(full, "ratio", bound, _asked(bound), [_part(name, f, margin) for f in found])
 
 
-def _why_not(run: Run, name: str) -> str:
+def _why_not(run: Run, name: str) -> Phrase:
     if name not in tested_alone(run.info["cue_sets"]):
-        return (
+        return phrase(
             "it is tested by itself only where a cue set that holds it had an effect, and so on "
-            "no random sample."
+            "no random sample"
         )
-    return "too few cases could be tested on it, or none."
+    return phrase("too few cases could be tested on it, or none")
 
 
 def _part(name: str, finding: Mapping[str, Any], margin: float) -> Part:
     value, interval = abs(finding["value"]) / margin, None
     if finding["low"] is not None and finding["high"] is not None:
         interval = _size(finding["low"] / margin, finding["high"] / margin)
-    told = (
-        f"{finding['text'].partition(' on average')[0]} on average: {decimal(value)} of the "
-        f"median margin of {decimal(margin)} ({written_interval(interval, False, decimal)})"
+    seen = phrase(
+        "{effect} on average: {share:.2f} of the median margin of {margin:.2f} ({interval})",
+        effect=_moved(finding),
+        share=value,
+        margin=margin,
+        interval=written_interval(interval, False, decimal),
     )
-    return Part(name, told, value, interval, finding["n"])
+    return Part(name, seen, value, interval, finding["n"])
+
+
+def _moved(finding: Mapping[str, Any]) -> Words:
+    """What the cue does, of a finding `effect`; in English if the run recorded no more."""
+    message = told(finding)
+    first = message.parts[0] if isinstance(message, Series) else message
+    effect = first.values.get("effect") if isinstance(first, Phrase) else None
+    if isinstance(effect, Phrase | Series):
+        return effect
+    return str(finding["text"]).partition(" on average")[0]
 
 
 def _size(low: float, high: float) -> Interval:
@@ -161,8 +189,9 @@ def _size(low: float, high: float) -> Interval:
     return max(low, -high, 0.0), max(abs(low), abs(high))
 
 
-def _asked(bound: Bound) -> str:
-    return f"Asked for: at most {decimal(bound.limit)} of the median margin"
+def _asked(bound: Bound) -> Phrase:
+    limit = decimal(bound.limit)
+    return phrase("Asked for: at most {limit} of the median margin", limit=limit)
 
 
 def _errors(

@@ -1,17 +1,32 @@
-"""What became of a check, for other programs: rows of a table, JUnit XML, GitHub annotations."""
+"""What became of a check, in words: rows of a table, JUnit XML, GitHub annotations.
+
+Names of conditions, and whatever else a program reads, are the same in every language.
+"""
 
 from __future__ import annotations
 
 import re
 from xml.etree import ElementTree as ET
 
+from auditor.language import Language, Phrase, Words, listed, phrase
 from auditor.policies.checking import Checked
 from auditor.policies.outcome import Outcome, Status
 
-HEAD = ("", "condition", "value", "95 % interval", "limit", "n")
+HEAD: tuple[Words, ...] = (
+    "",
+    phrase("condition"),
+    phrase("value"),
+    phrase("95 % interval"),
+    phrase("limit"),
+    phrase("n"),
+)
 """What stands above the rows of `table_rows`."""
 
-WORDS: dict[Status, str] = {"pass": "passed", "fail": "failed", "insufficient": "not decided"}
+WORDS: dict[Status, Phrase] = {
+    "pass": phrase("passed"),
+    "fail": phrase("failed"),
+    "insufficient": phrase("not decided"),
+}
 """How tables and sentences call the statuses."""
 
 # What XML 1.0 cannot hold, not even escaped (its production 2, Char).
@@ -20,14 +35,14 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COMMANDS: dict[Status, str] = {"fail": "error", "insufficient": "warning"}
 
 
-def table_rows(checked: Checked) -> list[tuple[str, ...]]:
+def table_rows(checked: Checked, language: Language = "en") -> list[tuple[str, ...]]:
     """A row of text for each outcome, under `HEAD`."""
     return [
         (
-            WORDS[outcome.status],
+            WORDS[outcome.status].written(language),
             outcome.name,
             _written(outcome, outcome.value),
-            _interval(outcome),
+            _interval(outcome, language),
             _limit(outcome),
             "" if outcome.n is None else f"{outcome.n}",
         )
@@ -35,19 +50,24 @@ def table_rows(checked: Checked) -> list[tuple[str, ...]]:
     ]
 
 
-def summary(checked: Checked) -> str:
+def summary(checked: Checked, language: Language = "en") -> str:
     """The outcome in a sentence."""
-    counted = checked.counted()
-    told = ", ".join(f"{count} {WORDS[status]}" for status, count in counted.items() if count)
-    whole = {
-        "pass": "Passed",
-        "fail": "Failed",
-        "insufficient": "Too little evidence to say",
-    }[checked.status]
-    return f"{whole}: {told}."
+    n = checked.counted()
+    counts: dict[Status, Phrase] = {
+        "pass": phrase("{n} passed", n=n["pass"]),
+        "fail": phrase("{n} failed", n=n["fail"]),
+        "insufficient": phrase("{n} not decided", n=n["insufficient"]),
+    }
+    told = listed(count for status, count in counts.items() if n[status])
+    whole: dict[Status, Phrase] = {
+        "pass": phrase("Passed: {counts}.", counts=told),
+        "fail": phrase("Failed: {counts}.", counts=told),
+        "insufficient": phrase("Too little evidence to say: {counts}.", counts=told),
+    }
+    return whole[checked.status].written(language)
 
 
-def junit(checked: Checked) -> bytes:
+def junit(checked: Checked, language: Language = "en") -> bytes:
     """JUnit XML, UTF-8: a test case an outcome.
 
     A failed condition is a failure, one that could not be decided is skipped; both carry the
@@ -80,7 +100,7 @@ def junit(checked: Checked) -> bytes:
             "testcase",
             {"classname": f"auditor.{table}", "name": _xml(outcome.name), "time": "0"},
         )
-        text = _xml(outcome.text)
+        text = _xml(outcome.message.written(language))
         if outcome.status == "fail":
             failure = ET.SubElement(case, "failure", {"message": text, "type": "condition"})
             failure.text = text
@@ -93,7 +113,7 @@ def junit(checked: Checked) -> bytes:
     return written + b"\n"
 
 
-def github(checked: Checked) -> list[str]:
+def github(checked: Checked, language: Language = "en") -> list[str]:
     """GitHub's workflow commands, a line each: an error a failure, then a warning an undecided.
 
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions; escaped as
@@ -103,8 +123,9 @@ def github(checked: Checked) -> list[str]:
     for status, command in _COMMANDS.items():
         for outcome in checked.outcomes:
             if outcome.status == status:
-                title = f"auditor check: {outcome.name} {WORDS[status]}"
-                lines.append(f"::{command} title={_property(title)}::{_data(outcome.text)}")
+                title = f"auditor check: {outcome.name} {WORDS[status].written(language)}"
+                text = _data(outcome.message.written(language))
+                lines.append(f"::{command} title={_property(title)}::{text}")
     return lines
 
 
@@ -124,10 +145,11 @@ def _limit(outcome: Outcome) -> str:
     return _written(outcome, outcome.limit)
 
 
-def _interval(outcome: Outcome) -> str:
+def _interval(outcome: Outcome, language: Language) -> str:
     if outcome.low is None or outcome.high is None:
         return ""
-    return f"{_written(outcome, outcome.low)} to {_written(outcome, outcome.high)}"
+    low, high = (_written(outcome, end) for end in (outcome.low, outcome.high))
+    return phrase("{low} to {high}", low=low, high=high).written(language)
 
 
 def _written(outcome: Outcome, value: float | str | None) -> str:
