@@ -14,6 +14,7 @@ from auditor.dashboard.comparing import (
 from auditor.dashboard.components import gallery
 from auditor.dashboard.words import number, plain, share
 from auditor.errors import AuditorError
+from auditor.findings import changed_data
 
 A_PAGE = 12
 
@@ -43,8 +44,17 @@ left.text_input("A", opened.run.path.name, disabled=True, help="Chosen in the si
 right.selectbox("B", others, key="compare_with", on_change=change)
 try:
     b = state.served().library.open(second)
+    differ = changed_data(opened.run, b.run)
+    if differ is not None:
+        place = st.empty()
+        if not st.toggle("Compare all the same", key=f"changed_{second}"):
+            place.warning(
+                f"The datasets of the two runs are not the same ({plain(differ)}): what is fixed "
+                "or broken may be a changed image or annotation."
+            )
+            st.stop()
     with st.spinner("Pairing the cases …", show_time=True):
-        found = comparison(opened.run, b.run)
+        found = comparison(opened.run, b.run, differ is not None)
 except AuditorError as error:
     st.error(plain(error))
     st.stop()

@@ -351,6 +351,40 @@ def test_other_labels_and_annotations_are_refused(tmp_path: Path, runs: tuple[Ru
     assert "another attribute drawn_as than a" in refusal(a, tmp_path / "d", b)
 
 
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (
+            {"identity": {"dataset": "another"}},
+            "images, region files or other columns were changed",
+        ),
+        (
+            {"provenance": {"inputs": {"labels.csv": "2", "regions.csv": "1"}}},
+            "files that differ: labels.csv",
+        ),
+    ],
+)
+def test_changed_data_are_refused_unless_asked_for(
+    tmp_path: Path,
+    auditor_cli: Call,
+    runs: tuple[Run, Run],
+    other: dict[str, Any],
+    told: str,
+):
+    inputs = {"inputs": {"labels.csv": "1", "regions.csv": "1", "only-a.csv": "1"}}
+    a = write(tmp_path / "c", table("a"), provenance=inputs)
+    path = tmp_path / "d"
+    text = refusal(a, path, table("b"), **other)
+    assert text.startswith("d: its dataset is not that of c, although ids, labels and shared")
+    assert told in text
+    assert "--changed" in text
+    assert auditor_cli("compare", a.path, path).status == 2
+    allowed = auditor_cli("compare", a.path, path, "--changed")
+    assert allowed.status == 0
+    assert "The datasets are not the same" in allowed.out
+    assert told in str(auditor.compare(a, open_run(path), changed=True).notes[0])
+
+
 def test_what_limits_the_comparison_is_noted(tmp_path: Path, runs: tuple[Run, Run]):
     other = write(
         tmp_path / "c",

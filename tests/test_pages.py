@@ -303,6 +303,20 @@ def test_two_runs_are_compared_and_the_address_says_which(runs: Path) -> None:
     assert at.query_params == {"run": "second", "with": "first"}
 
 
+def test_changed_data_are_compared_only_when_asked_for(runs: Path) -> None:
+    shutil.copytree(runs / "first", runs / "second")
+    file = runs / "second" / "run.json"
+    info = json.loads(file.read_text(encoding="utf-8"))
+    info["identity"]["dataset"] = "another"
+    file.write_text(json.dumps(info), encoding="utf-8")
+    at = app(runs, "compare", run="first", **{"with": "second"})
+    assert "The datasets of the two runs are not the same" in said(at)
+    assert not at.metric
+    ran(at.toggle(key="changed_second").set_value(True).run())
+    assert at.metric
+    assert "The datasets are not the same" in said(at)
+
+
 def test_a_report_without_a_section_is_asked_for_one(runs: Path) -> None:
     at = app(runs, "report")
     assert at.get("iframe")

@@ -33,17 +33,23 @@ _MEANINGS: Mapping[str, Phrase] = {
 @click.command()
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
+@click.option(
+    "--changed", is_flag=True, help="Compare although images or annotations were changed."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @in_language
-def compare(run_a: Path, run_b: Path, as_json: bool, language: Language) -> None:
+def compare(run_a: Path, run_b: Path, changed: bool, as_json: bool, language: Language) -> None:
     """Show what changed from RUN_A to RUN_B, two runs over the same cases.
+
+    Runs over other cases, labels or annotations are refused; so are runs whose images or other
+    data were changed in between, unless --changed.
 
     \b
     auditor compare runs/first runs/balanced
     auditor compare runs/first runs/balanced --language ja
     auditor compare runs/first runs/balanced --json | jq -r '.fixed[]'
     """
-    comparison = compared(open_run(run_a), open_run(run_b))
+    comparison = compared(open_run(run_a), open_run(run_b), changed=changed)
     if as_json:
         click.echo(json_text(comparison.described()))
     else:

@@ -21,6 +21,7 @@ from auditor.findings.flags import (
 )
 from auditor.findings.map_gates import voided
 from auditor.findings.material import MapChecks, Material, Probed, Tie
+from auditor.findings.pairing import changed_data
 from auditor.findings.verdict import with_verdict
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Sweep",
     "Tie",
     "agreement_findings",
+    "changed_data",
     "collection_plan",
     "compare",
     "conclude",

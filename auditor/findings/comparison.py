@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from auditor.errors import RunError
 from auditor.findings.effects import (
     Shift,
     average_effects,
@@ -20,7 +21,7 @@ from auditor.findings.effects import (
 )
 from auditor.findings.means import interval_of_mean
 from auditor.findings.paired import Effects, PairedRates, PairedReliance, paired_reliance
-from auditor.findings.pairing import CHANGES, Pairing, notes
+from auditor.findings.pairing import CHANGES, Pairing, changed_data, notes
 from auditor.groups import COUNTS_ONLY, precision
 from auditor.language import Phrase, phrase
 from auditor.statistics import holm
@@ -125,14 +126,22 @@ class Comparison:
         }
 
 
-def compare(a: Run, b: Run) -> Comparison:
+def compare(a: Run, b: Run, *, changed: bool = False) -> Comparison:
     """Compare run B with run A, case by case.
 
     Raises `RunError` unless both hold the same case ids, with the same labels and the same
-    values of the attributes that both have: a difference of accuracy between other cases says
-    nothing about the models. The message says what differs, and what to do.
+    values of the attributes that both have, and, unless `changed`, where other data of the
+    cases differ: a difference of accuracy between other cases says nothing about the models.
+    The message says what differs, and what to do.
     """
     pairing = Pairing.of(a, b)
+    differ = None if changed else changed_data(a, b)
+    if differ is not None:
+        raise RunError(
+            f"{b.path}: its dataset is not that of {a.path}, although ids, labels and shared "
+            f"attributes are the same ({differ}). Audit both models over one dataset, or compare "
+            "all the same with --changed (changed=True)."
+        )
     cases, clusters, seed = pairing.cases, pairing.clusters, a.info["seed"]
     missing_a, missing_b = cases["correct_a"].isna(), cases["correct_b"].isna()
     whole = _rates(cases, np.zeros(len(cases), dtype=np.intp), 1, clusters, seed)

@@ -113,6 +113,21 @@ def _check_values(a: Run, b: Run, column: str, in_a: pd.Series, in_b: pd.Series)
         )
 
 
+def changed_data(a: Run, b: Run) -> Phrase | None:
+    """What tells that the images or annotations of two runs differ beyond what can be paired.
+
+    Null where nothing does. That one run reads attributes or regions which the other does not is
+    no sign of it, although the fingerprints then differ; a file with another content is.
+    """
+    files = _changed_files(a, b)
+    if files:
+        return phrase("files that differ: {files}", files=listed(files))
+    same = all(a.info[key] == b.info[key] for key in ("attributes", "regions"))
+    if same and _fingerprint(a) != _fingerprint(b):
+        return phrase("images, region files or other columns were changed in between")
+    return None
+
+
 def _changes(correct_a: pd.Series, correct_b: pd.Series) -> pd.Series:
     judged = correct_a.notna() & correct_b.notna()
     right_a, right_b = (correct.eq(True).to_numpy() for correct in (correct_a, correct_b))
@@ -125,21 +140,24 @@ def _changes(correct_a: pd.Series, correct_b: pd.Series) -> pd.Series:
 def notes(a: Run, b: Run) -> tuple[Phrase, ...]:
     """What limits a comparison of two runs, a sentence each."""
     told = []
-    datasets, weights, configurations = (
-        [run.info["identity"].get(key) for run in (a, b)]
-        for key in ("dataset", "weights", "configuration")
+    weights, configurations = (
+        [run.info["identity"].get(key) for run in (a, b)] for key in ("weights", "configuration")
     )
-    if datasets[0] != datasets[1]:
+    changed = changed_data(a, b)
+    if changed is not None:
         told.append(
             phrase(
-                "The datasets differ by hash although ids, labels and shared attributes are the "
-                "same: images, regions or other columns were changed in between, or are read "
-                "otherwise."
+                "The datasets are not the same ({changed}): what is fixed or broken may be a "
+                "changed image or annotation.",
+                changed=changed,
             )
         )
-        files = _changed_files(a, b)
-        if files:
-            told.append(phrase("Files that differ: {files}.", files=listed(files)))
+    elif _fingerprint(a) != _fingerprint(b):
+        told.append(
+            phrase(
+                "The datasets differ by hash, since other attributes or regions are read of them."
+            )
+        )
     if weights[0] == weights[1]:
         told.append(
             phrase("Both runs are of the same weights.")
@@ -170,6 +188,10 @@ def notes(a: Run, b: Run) -> tuple[Phrase, ...]:
             phrase("In one run only, and so not compared: cue {cues}.", cues=listed(sorted(cues)))
         )
     return tuple(told)
+
+
+def _fingerprint(run: Run) -> object:
+    return run.info["identity"].get("dataset")
 
 
 def _changed_files(a: Run, b: Run) -> list[str]:

@@ -12,15 +12,15 @@ def pair(baseline: Run, run: Run) -> Comparison:
 
     Raises `RunError` where both are the same run, and unless both are over the same dataset: the
     same fingerprint, ids, labels and shared attributes. The message says what differs. Stricter
-    than `compare`, which only notes another fingerprint: new failures on images that were changed
-    say nothing about the model.
+    than `compare`, which can be told to let changed data pass: new failures on images that were
+    changed say nothing about the model.
     """
     if run.path.resolve() == baseline.path.resolve() or run.key == baseline.key:
         raise RunError(
             f"{baseline.path}: is the run that is checked, so nothing could be new; give another "
             "run as --baseline."
         )
-    comparison = compare(baseline, run)
+    comparison = compare(baseline, run, changed=True)
     ours, theirs = (held.info["identity"].get("dataset") for held in (run, baseline))
     if ours != theirs:
         raise RunError(
