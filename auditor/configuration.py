@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -119,6 +119,26 @@ class EvidenceConfig:
     tone: str | None = None
     """The attribute that a colour cast over the whole image shows; None tests for none."""
 
+    def loose_tie(
+        self, cues: Collection[str], attributes: Collection[str]
+    ) -> tuple[str, str, str] | None:
+        """The first tie to a cue or an attribute that is named nowhere; None where there is none.
+
+        As key, what is wrong with it, and the remedy.
+        """
+        for cue in self.donors:
+            if cue not in cues:
+                known = ", ".join(cues) or "which is empty"
+                return f"evidence.donors.{cue}", "is no cue", f"name one of regions.cues ({known})"
+        ties = {f"evidence.donors.{cue}": attribute for cue, attribute in self.donors.items()}
+        if self.tone is not None:
+            ties["evidence.tone"] = self.tone
+        for key, attribute in ties.items():
+            if attribute not in attributes:
+                known = ", ".join(attributes) or "which is empty"
+                return key, f"is {attribute!r}", f"name one of dataset.attributes ({known})"
+        return None
+
 
 @dataclass(frozen=True)
 class FinetuneConfig:
@@ -192,25 +212,10 @@ class _Reader:
             evidence=self.evidence(self.table(document, "evidence")),
             finetune=self.finetune(self.table(document, "finetune")),
         )
-        self.refuse_loose_ties(config)
+        loose = config.evidence.loose_tie(config.regions.cues, config.dataset.attributes)
+        if loose is not None:
+            raise self.error(*loose)
         return config
-
-    def refuse_loose_ties(self, config: Config) -> None:
-        """Cues and attributes that `evidence` ties have to be named elsewhere."""
-        cues, attributes = config.regions.cues, config.dataset.attributes
-        ties = [(f"evidence.donors.{cue}", value) for cue, value in config.evidence.donors.items()]
-        if config.evidence.tone is not None:
-            ties.append(("evidence.tone", config.evidence.tone))
-        for cue in config.evidence.donors:
-            if cue not in cues:
-                known = ", ".join(cues) or "which is empty"
-                raise self.error(
-                    f"evidence.donors.{cue}", "is no cue", f"name one of regions.cues ({known})"
-                )
-        for key, value in ties:
-            if value not in attributes:
-                known = ", ".join(attributes) or "which is empty"
-                raise self.error(key, f"is {value!r}", f"name one of dataset.attributes ({known})")
 
     # -- tables ---------------------------------------------------------------------------
 

@@ -255,6 +255,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     No network is asked.
     """
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if "huggingface_hub.constants" in sys.modules:  # which has read the environment already
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def load(lines: str) -> Classifier:
         head = '[dataset]\npath = "none.csv"\nformat = "manifest"\n[model]\n'

@@ -19,10 +19,18 @@ from auditor.configuration import PromptsConfig
 from auditor.errors import ModelError
 from auditor.models import describe, load_clip
 from auditor.models.clip import sentences_of
-from tests.clips import WHY, tiny_open_clip, tiny_transformers_clip
+from tests.clips import (
+    WHY,
+    tiny_open_clip,
+    tiny_transformers_clip,
+    tiny_transformers_siglip,
+    tokenizer_of_ten_words,
+)
 from tests.conftest import Project
 
 IMAGES = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+LARGE = torch.randn(4, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+"""For the one image tower that takes no other size."""
 PLAIN = 'classes = ["doctor", "nurse"]\n[model.prompts]\ntemplates = ["a photo of a {}."]\n'
 ENSEMBLE = """classes = ["doctor", "nurse"]
 [model.prompts]
@@ -99,6 +107,76 @@ def test_logits_are_transformers_own(load, tmp_path):
     assert found.preprocess.interpolation == "bicubic"
 
 
+def test_logits_of_siglip_are_open_clips_own(load, tmp_path):
+    open_clip = pytest.importorskip("open_clip", reason=WHY)
+    model = tiny_open_clip(tmp_path, "tiny-sigmoid")
+    found = load(from_open_clip("tiny-sigmoid") + PLAIN)
+    tokens = open_clip.get_tokenizer("tiny-sigmoid")(
+        ["a photo of a doctor.", "a photo of a nurse."]
+    )
+    with torch.no_grad():
+        expected, _ = model.get_logits(LARGE, tokens)
+        ours = found.module(LARGE)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+        looks = model.encode_image(LARGE, normalize=True)
+        words = model.encode_text(tokens, normalize=True)
+        cosines = looks @ words.T
+        assert cosines.std() > 1e-3
+        # The bias that SigLIP is trained with moves no margin and no share of a softmax.
+        torch.testing.assert_close(ours, found.origin["scale"] * cosines - 10, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            ours.softmax(1), (found.origin["scale"] * cosines).softmax(1), rtol=0, atol=1e-5
+        )
+    assert found.origin["bias"] == -10
+
+
+def test_logits_of_siglip_are_transformers_own(load, tmp_path):
+    tf = pytest.importorskip("transformers", reason=WHY)
+    model = tiny_transformers_siglip(tmp_path / "siglip")
+    found = load('architecture = "transformers/siglip"\n' + PLAIN)
+    tokenizer = tf.AutoTokenizer.from_pretrained(tmp_path / "siglip")
+    sentences = ["a photo of a doctor.", "a photo of a nurse."]
+    # As its documentation says: padded to all places, as it was trained.
+    tokens = tokenizer(sentences, padding="max_length", max_length=12, return_tensors="pt")
+    assert set(tokens) == {"input_ids"}
+    with torch.no_grad():
+        expected = model(**tokens, pixel_values=IMAGES).logits_per_image
+        torch.testing.assert_close(found.module(IMAGES), expected, rtol=0, atol=1e-5)
+        short = tokenizer(sentences, padding=True, return_tensors="pt")
+        other = model(**short, pixel_values=IMAGES).logits_per_image
+    assert expected.std() > 1e-3
+    assert (other - expected).abs().max() > 1e-3  # the padding is read, so it has to be right
+    assert found.origin["scale"] == pytest.approx(np.exp(2.5))
+    assert found.origin["bias"] == -10
+    assert found.preprocess.resize == (64, 64)
+    assert found.preprocess.crop is None
+    assert found.preprocess.mean == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_prompts_are_cut_into_the_words_of_siglips_own_tokenizer(load, tmp_path):
+    tf = pytest.importorskip("transformers", reason=WHY)
+    pieces = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
+    sentences = ["a photo of a doctor.", "a photo of a nurse."]
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(sentences * 50), encoding="utf-8")
+    pieces.SentencePieceTrainer.train(
+        input=str(words), model_prefix=str(tmp_path / "words"), vocab_size=40,
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    tokenizer = tf.SiglipTokenizer(vocab_file=str(tmp_path / "words.model"))
+    folder = tmp_path / "siglip"
+    model = tiny_transformers_siglip(folder, len(tokenizer), places=24)
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    tokenizer.save_pretrained(folder)
+    found = load('architecture = "transformers/siglip"\n' + PLAIN)
+    tokens = tokenizer(sentences, padding="max_length", max_length=24, return_tensors="pt")
+    assert len(set(map(tuple, tokens["input_ids"].tolist()))) == 2
+    with torch.no_grad():
+        expected = model(**tokens, pixel_values=IMAGES).logits_per_image
+        torch.testing.assert_close(found.module(IMAGES), expected, rtol=0, atol=1e-5)
+
+
 def test_open_clips_own_preprocessing(load, tmp_path):
     open_clip = pytest.importorskip("open_clip", reason=WHY)
     model = tiny_open_clip(tmp_path, "tiny-RN")
@@ -168,6 +246,46 @@ def test_a_clip_model_of_transformers_needs_prompts(refusal, tmp_path):
     assert "the text encoder reads 12" in told
 
 
+def test_siglip_of_transformers_needs_prompts_that_fit(refusal, tmp_path):
+    tiny_transformers_siglip(tmp_path / "siglip")
+    start = 'architecture = "transformers/siglip"\n'
+    told = refusal(start + 'classes = ["doctor", "nurse"]')
+    assert "is a SiglipModel, whose classes are sentences" in told
+    words = "a " * 20
+    told = refusal(start + f'classes = ["b", "{words}"]\n[model.prompts]')
+    # 20 words and 4 before them, the full stop, its start and its end
+    assert f"the prompt 'a photo of a {words}.' has 27 tokens" in told
+    assert "the text encoder reads 12" in told
+
+
+def test_another_kind_of_contrastive_model_is_named(refusal, tmp_path):
+    tf = pytest.importorskip("transformers", reason=WHY)
+    tf.Siglip2Config().save_pretrained(tmp_path / "naflex")
+    told = refusal('architecture = "transformers/naflex"\n' + PLAIN)
+    assert "type 'siglip2'" in told
+    assert "only 'clip' and 'siglip' can be given prompts" in told
+
+
+def test_a_prompt_too_long_for_a_tokenizer_of_transformers_in_open_clip(refusal, tmp_path):
+    tiny_open_clip(tmp_path, "tiny-sigmoid")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    config = json.loads((tmp_path / "tiny-sigmoid.json").read_text())
+    config["text_cfg"] |= {"hf_tokenizer_name": "beside", "context_length": 12}
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": {}}), encoding="utf-8"
+    )
+    tokenizer_of_ten_words(folder, ["input_ids"])
+    open_clip = pytest.importorskip("open_clip", reason=WHY)
+    state = open_clip.create_model(f"local-dir:{folder}", pretrained_text=False).state_dict()
+    torch.save(state, folder / "open_clip_pytorch_model.bin")
+    words = "a " * 20
+    told = refusal(
+        f'architecture = "open_clip/local-dir:own"\nclasses = ["b", "{words}"]\n[model.prompts]'
+    )
+    assert "has 27 tokens, and the text encoder reads 12" in told
+
+
 def test_a_clip_model_by_itself(tmp_path, monkeypatch):
     model = tiny_open_clip(tmp_path, "tiny-ViT")
     monkeypatch.chdir(tmp_path)
@@ -190,32 +308,38 @@ def test_a_clip_model_by_itself(tmp_path, monkeypatch):
         ("tiny-RN", "images.layer4", (2, 2), 0),
         ("tiny-ViT", "images.transformer.resblocks.1.ln_1", (8, 8), 1),
         ("transformers", "images.encoder.encoder.layers.1.layer_norm1", (8, 8), 1),
+        ("tiny-sigmoid", "images.trunk.norm", (10, 10), 1),
+        ("siglip", "images.encoder.post_layernorm", (8, 8), 0),
     ],
 )
 def test_layers_and_weight_randomisation(load, tmp_path, name, layer, grid, prefix):
     if name == "transformers":
         tiny_transformers_clip(tmp_path / "clip")
         found = load('architecture = "transformers/clip"\n' + PLAIN)
+    elif name == "siglip":
+        tiny_transformers_siglip(tmp_path / "siglip")
+        found = load('architecture = "transformers/siglip"\n' + PLAIN)
     else:
         tiny_open_clip(tmp_path, name)
         found = load(from_open_clip(name) + PLAIN)
-    chosen = find_layer(found.module, found.logits, (3, 64, 64))
+    images = LARGE if name == "tiny-sigmoid" else IMAGES
+    chosen = find_layer(found.module, found.logits, images.shape[1:])
     assert (chosen.grid, chosen.prefix) == (grid, prefix)
     assert chosen.name.endswith(layer.rpartition("encoder.")[2])
     assert chosen.follows is not None
     assert chosen.follows >= 0.5
     with inspected(found.module) as module, torch.no_grad():
-        stages = stages_of(module, IMAGES)
+        stages = stages_of(module, images)
         assert stages[0] == ("head",)
-        before = module(IMAGES)
+        before = module(images)
         with randomisable(module) as randomise:
             for stage in stages:
                 randomise(stage, 0)
-            assert (module(IMAGES) - before).abs().max() > 1e-3
-        torch.testing.assert_close(module(IMAGES), before, rtol=0, atol=0)
+            assert (module(images) - before).abs().max() > 1e-3
+        torch.testing.assert_close(module(images), before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["tiny-RN", "tiny-ViT"])
+@pytest.mark.parametrize("name", ["tiny-RN", "tiny-ViT", "tiny-sigmoid"])
 def test_an_audit_from_end_to_end(project: Project, name: str) -> None:
     tiny_open_clip(project.folder, name)
     text = project.config.read_text(encoding="utf-8").split("[model]")[0]

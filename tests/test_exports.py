@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from PIL import Image
 import auditor
 from auditor.configuration import DatasetConfig
 from auditor.datasets.images import orient
-from auditor.datasets.masks import decode_rle
+from auditor.datasets.masks import decode_rle, polygons
 from auditor.errors import AuditorError, ReviewError, RunError
 from auditor.exports import (
     FORMATS,
@@ -40,6 +40,8 @@ from auditor.exports import (
     write_export,
 )
 from auditor.exports.front_matter import front_matter
+from auditor.exports.outlines import outlines
+from auditor.exports.request import MaskForm
 from auditor.exports.rle import compressed, runs_of
 from auditor.pipeline.rows import schema
 from auditor.reviews import Draft, Reviews
@@ -388,13 +390,13 @@ def pictured(
     return audited(run, dataset, folder / "runs" / "run"), dataset
 
 
-@pytest.mark.parametrize("rle", ["compressed", "runs"])
+@pytest.mark.parametrize("form", get_args(MaskForm))
 def test_coco_comes_back_with_equal_masks(
-    rle: Any, pictured: tuple[auditor.Run, auditor.Dataset], tmp_path: Path
+    form: Any, pictured: tuple[auditor.Run, auditor.Dataset], tmp_path: Path
 ) -> None:
     run, dataset = pictured
     path = tmp_path / "deep" / "regions.json"
-    exported = write_export(run, "coco", path, dataset=dataset, rle=rle)
+    exported = write_export(run, "coco", path, dataset=dataset, masks=form)
     assert exported.written == Written(18, "images")
     again = read_coco(path)
     renamed = dataset.cases  # the same columns, in the same order
@@ -493,9 +495,9 @@ def test_coco_is_what_pycocotools_reads(
 ) -> None:
     coco = pytest.importorskip("pycocotools.coco")
     run, dataset = pictured
-    for rle in ("compressed", "runs"):
-        write_export(run, "coco", tmp_path / f"{rle}.json", dataset=dataset, rle=rle)
-        opened = coco.COCO(str(tmp_path / f"{rle}.json"))
+    for form in get_args(MaskForm):
+        write_export(run, "coco", tmp_path / f"{form}.json", dataset=dataset, masks=form)
+        opened = coco.COCO(str(tmp_path / f"{form}.json"))
         names = {entry["id"]: entry["name"] for entry in opened.loadCats(opened.getCatIds())}
         for place, number in enumerate(opened.getImgIds()):
             wanted = masks_of(dataset, place)
@@ -547,6 +549,50 @@ def test_random_masks_come_back_and_are_coded_as_pycocotools_does() -> None:
         np.testing.assert_array_equal(decode_rle(runs, size), mask)
         np.testing.assert_array_equal(decode_rle(text, size), mask)
         assert theirs.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode() == text
+
+
+def test_outlines_of_small_masks() -> None:
+    ell = np.array([[1, 0], [1, 1]], dtype=bool)
+    assert outlines(ell) == [[0, 0, 1, 0, 1, 1, 2, 1, 2, 2, 0, 2]]
+    corner = np.array([[0, 1], [1, 0]], dtype=bool)  # touching in a point alone
+    assert outlines(corner) == [[1, 0, 2, 0, 2, 1, 1, 1], [0, 1, 1, 1, 1, 2, 0, 2]]
+    ring = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    assert outlines(ring) == [  # cut behind the hole's first column
+        [0, 0, 2, 0, 2, 1, 1, 1, 1, 2, 2, 2, 2, 3, 0, 3],
+        [2, 0, 3, 0, 3, 3, 2, 3],
+    ]
+    assert outlines(np.zeros((2, 3), dtype=bool)) == []
+
+
+def test_outlines_of_random_masks_cover_each_pixel_once() -> None:
+    random = np.random.default_rng(2)
+    for number in range(200):
+        mask = random.random(random.integers(1, 40, 2)) < random.random()
+        if number % 2:
+            mask = np.kron(mask, np.ones((3, 2), dtype=bool))  # holes of more than a pixel
+        times = np.zeros(mask.shape, dtype=int)
+        for points in outlines(mask):
+            times += polygons([np.reshape(points, (-1, 2))], mask.shape)
+        np.testing.assert_array_equal(times, mask)
+
+
+def test_polygons_are_what_label_studio_converts(
+    pictured: tuple[auditor.Run, auditor.Dataset], tmp_path: Path
+) -> None:
+    # Its converter (label-studio-sdk 2.1.2) goes through every segmentation as a list of flat
+    # lists of numbers, without looking, and keeps points in percent of the image's sides.
+    run, dataset = pictured
+    write_export(run, "coco", tmp_path / "all.json", dataset=dataset, masks="polygons")
+    document = json.loads((tmp_path / "all.json").read_text())
+    images = {entry["id"]: entry for entry in document["images"]}
+    for annotation in document["annotations"]:
+        entry = images[annotation["image_id"]]
+        size, mask = (entry["height"], entry["width"]), 0
+        for single in annotation["segmentation"]:
+            percent = np.reshape(single, (-1, 2)) / [size[1], size[0]] * 100
+            assert len(percent) >= 4
+            mask = mask | polygons([percent / 100 * [size[1], size[0]]], size)
+        assert np.sum(mask) == annotation["area"]
 
 
 def test_coco_counts_what_cannot_be_read(run: auditor.Run, tmp_path: Path) -> None:
@@ -855,7 +901,7 @@ def test_the_command_writes_every_format(
         ).status == 0  # fmt: skip
     flagged = tmp_path / "flagged.json"
     called = auditor_cli("export", run.path, "--format", "coco", "--out", flagged, "--flagged",
-                         "--rle", "runs")  # fmt: skip
+                         "--masks", "polygons")  # fmt: skip
     assert called.status == 0
     assert len(read_coco(flagged)) == run.cases["flag"].notna().sum()
 

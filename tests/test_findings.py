@@ -242,6 +242,7 @@ def whole(count: int = 120, seed: int = 0, **columns: object) -> pd.DataFrame:
             f"mass.{region}": random.random(count),
             f"area.{region}": 0.2,
             f"best_p.{region}": 0.01,
+            f"margin_excess.{region}": 0.0,
         }
     cases["status.tag"] = random.choice(["ok", "absent"], count)
     return pd.DataFrame(cases).astype({"correct": object}).assign(**columns)

@@ -17,6 +17,7 @@ from torch import nn
 import auditor
 from auditor.errors import DatasetError
 from auditor.hashing import file_sha256
+from auditor.models import downloads
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from auditor.pipeline import finetuning, starting, training
 from auditor.pipeline.balancing import sampled, subsampled
@@ -188,7 +189,10 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(
     out = train.folder / "file" / "m.pt"
     outcome = auditor_cli("finetune", train.config, "--out", out)
     assert outcome.status == 2
-    assert "Give a path that can be read and written." in outcome.err
+    assert outcome.err == (
+        f"auditor: {out}: cannot be written, since {train.folder / 'file'} is no folder; give "
+        "another path.\n"
+    )
 
 
 def test_a_device_that_is_not_there(auditor_cli: Call, train: Project):
@@ -263,6 +267,7 @@ def test_published_weights_without_a_connection(
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(train.folder / "hub"))
     monkeypatch.setattr(torch.hub, "urlopen", unreachable)
+    monkeypatch.setattr(downloads, "urlopen", unreachable)
     train.replace("classes = [", 'weights = "IMAGENET1K_V1"\nclasses = [')
     outcome = call_finetune(auditor_cli, train)
     file = train.folder / "hub" / "checkpoints" / "shufflenetv2_x0.5-f707e7126e.pth"

@@ -18,6 +18,7 @@ PACKAGE = Path(auditor.__file__).parent
 LAYERS = {
     "types": 0,
     "errors": 0,
+    "files": 0,
     "hashing": 0,
     "language": 0,
     "configuration": 1,

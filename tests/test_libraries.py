@@ -412,7 +412,7 @@ def test_what_transformers_refuses(refusal, tmp_path):
     told = refusal('architecture = "transformers/somebody/model"')  # an id, and no network
     assert "give a local folder" in told
     told = refusal('architecture = "transformers/here"\nclasses = ["a", "b"]\n[model.prompts]')
-    assert "only 'clip' can be given prompts" in told
+    assert "only 'clip' and 'siglip' can be given prompts" in told
 
 
 def test_an_audit_of_a_transformers_model(project: Project) -> None:

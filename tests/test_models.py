@@ -22,7 +22,7 @@ import auditor
 from auditor import Classifier, Preprocess
 from auditor.errors import ConfigurationError, ModelError
 from auditor.geometry import IMAGENET_MEAN, IMAGENET_STD
-from auditor.models import describe
+from auditor.models import describe, downloads
 from auditor.models.architectures import build, head_parameters, head_width, preset
 from auditor.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from auditor.models.operators import torchvision
@@ -464,6 +464,7 @@ def test_weights_that_cannot_be_downloaded(refusal, monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "urlopen", unreachable)
+    monkeypatch.setattr(downloads, "urlopen", unreachable)
     monkeypatch.setattr(sys, "stderr", io.StringIO())  # torch announces the download
     message = refusal(f'architecture = "{SMALL}"\nweights = "IMAGENET1K_V1"')
     assert f"of {SMALL} could not be downloaded (<urlopen error no route to host>)" in message
@@ -478,6 +479,7 @@ def test_weights_from_the_cache(load, monkeypatch, tmp_path):
     torch.save(expected.state_dict(), cache / "squeezenet1_1-b8a52dc0.pth")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: pytest.fail("downloads"))
+    monkeypatch.setattr(downloads, "urlopen", lambda *_, **__: pytest.fail("asks the network"))
     found = load(f'architecture = "{SMALL}"\nweights = "IMAGENET1K_V1"')
     same_network(found.module, expected)
     assert len(set(found.classes)) == len(found.classes) == 1000

@@ -130,7 +130,11 @@ def test_errors_on_a_moving_cue_are_queued_and_others_not(colours: Path, tmp_pat
     assert errors.loc[queued, "stability"].between(0, 1).all()
     (finding,) = [f for f in run.findings if f["kind"] == "attention"]
     assert (finding["n"], finding["value"]) == (queued.sum(), 1)
-    assert f"{(~queued).sum()} further errors could not be tested" in finding["text"]
+    left = (~queued).sum()
+    assert (
+        f"{left} further errors could not be tested: other images of the class show the cue at the "
+        f"same place, where no map could tell, so only changing pixels can ({left})."
+    ) in finding["text"]
     assert finding["severity"] == "notice"
 
 

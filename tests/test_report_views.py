@@ -289,4 +289,4 @@ def test_a_summary_tells_all_three(run: auditor.Run, auditor_cli: Call) -> None:
     shown = " ".join(auditor_cli("show", run.path).out.split())
     assert "LayerCAM beside Grad-CAM" in shown
     assert "Grad-CAM maps were made at 2 layers" in shown
-    assert "Cells of the maps were taken away" in shown
+    assert "Measured on 4 cases, drawn at random: cells are taken away" in shown

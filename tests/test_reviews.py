@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from auditor.errors import ReviewError
+from auditor.errors import AuditorError, ReviewError
 from auditor.reviews import (
     COLUMNS,
     QUEUED,
@@ -592,8 +592,15 @@ def test_an_import_replaces_what_differs(run: Run, reviews: Reviews, tmp_path: P
     assert said(reviews, run.key)[("b", "ann")] == "unclear"
 
 
-def test_only_a_csv_is_ever_replaced(reviews: Reviews, tmp_path: Path):
+def test_only_a_csv_is_ever_replaced_and_when_asked(reviews: Reviews, tmp_path: Path):
     reviews.add(KEY, "first", "a", "ann", "unclear")
+    file = tmp_path / "mine.csv"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(AuditorError, match=r"mine.csv: exists; .* or ask to overwrite"):
+        export_csv(reviews, file)
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert export_csv(reviews, file, overwrite=True) == 1
+    assert "unclear" in file.read_text(encoding="utf-8")
     with pytest.raises(ReviewError, match=r"give a name that ends in \.csv"):
         export_csv(reviews, reviews.path)
     assert len(reviews.current()) == 1
@@ -614,7 +621,13 @@ def test_the_commands(auditor_cli: Call, run: Run, reviews: Reviews, tmp_path: P
     assert "ann · bob" in shown.out
     assert "precision of the flag 100%" in shown.out
 
-    shown = auditor_cli("reviews", "export", run.path, "--out", file, "--all-runs", "--json")
+    shown = auditor_cli("reviews", "export", run.path, "--out", file)
+    assert shown.status == 2
+    assert shown.err == (
+        f"auditor: {file}: exists; choose another name, remove it or ask to overwrite.\n"
+    )
+    again = ("reviews", "export", run.path, "--out", file, "--overwrite")
+    shown = auditor_cli(*again, "--all-runs", "--json")
     content = json.loads(shown.out)
     assert content["exported"] == 6
     assert content["key"] == run.key
@@ -634,7 +647,7 @@ def test_the_commands(auditor_cli: Call, run: Run, reviews: Reviews, tmp_path: P
     assert "1 problem, so nothing was imported" in refused.err
     assert "Traceback" not in refused.err
 
-    auditor_cli("reviews", "export", run.path, "--out", file)
+    assert auditor_cli(*again).status == 0
     reviews.path.unlink()
     shown = auditor_cli("reviews", "import", run.path, file)
     assert shown.status == 0
@@ -660,12 +673,13 @@ def test_a_file_may_hold_verdicts_about_several_runs(
 
 
 def test_unusable_input_is_one_message(auditor_cli: Call, run: Run, reviews: Reviews, tmp_path):
+    (tmp_path / "file").touch()
     calls = [
         ("import", run.path, tmp_path / "missing.csv"),
         ("import", tmp_path / "nothing", tmp_path / "missing.csv"),
         ("import", run.path, tmp_path),
         ("export", run.path, "--out", tmp_path / "out.xlsx"),
-        ("export", run.path, "--out", tmp_path / "missing" / "out.csv"),
+        ("export", run.path, "--out", tmp_path / "file" / "out.csv"),
         ("export", run.path),
     ]
     for call in calls:

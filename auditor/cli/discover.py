@@ -13,6 +13,7 @@ from auditor.cli.text import json_text, printable
 from auditor.discovery import DiscoveryOptions
 from auditor.discovery import discover as write_discovery
 from auditor.discovery.writing import Discovered, Step
+from auditor.files import writable
 from auditor.language import counted
 from auditor.store import open_run
 
@@ -111,7 +112,8 @@ def discover(
             from auditor.pipeline.featuring import Featuring
 
             features = Featuring.of(opened, device, bars["features"]).under
-        made = write_discovery(opened, out, options, features=features, progress=progress)
+        with writable(out):
+            made = write_discovery(opened, out, options, features=features, progress=progress)
     if as_json:
         click.echo(json_text(dict(made.document)))
     else:

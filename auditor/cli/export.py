@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import click
 
 from auditor.cli.progress import progress_bar
 from auditor.cli.text import printable
 from auditor.exports import FORMATS, write_export
+from auditor.exports.request import MaskForm
 from auditor.store import open_run
 
 _PATIENCE = 2.0  # seconds without a progress bar
@@ -28,11 +29,12 @@ _PATIENCE = 2.0  # seconds without a progress bar
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @click.option("--flagged", is_flag=True, help="coco: only cases with a flag.")
 @click.option(
-    "--rle",
-    type=click.Choice(["compressed", "runs"]),
+    "--masks",
+    type=click.Choice(get_args(MaskForm)),
     default="compressed",
     show_default=True,
-    help="coco: masks as COCO's strings, or as lists of numbers, for tools that want these.",
+    help="coco: masks as COCO's strings, as lists of numbers, or as polygons around the same "
+    "pixels, for tools that read these alone.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def export(
@@ -40,7 +42,7 @@ def export(
     name: str,
     out: Path,
     flagged: bool,
-    rle: Literal["compressed", "runs"],
+    masks: MaskForm,
     overwrite: bool,
 ) -> None:
     """Write a finished RUN for other tools.
@@ -61,7 +63,7 @@ def export(
                 bar(done, total)
 
         made = write_export(
-            opened, name, out, flagged=flagged, rle=rle, overwrite=overwrite, progress=update
+            opened, name, out, flagged=flagged, masks=masks, overwrite=overwrite, progress=update
         )
     size = made.path.stat().st_size
     large = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

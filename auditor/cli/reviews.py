@@ -32,8 +32,9 @@ def reviews() -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The CSV to write.")
 @click.option("--all-runs", is_flag=True, help="Also those of the runs beside, or once beside.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def export_reviews(run: Path, out: Path, all_runs: bool, as_json: bool) -> None:
+def export_reviews(run: Path, out: Path, all_runs: bool, overwrite: bool, as_json: bool) -> None:
     """Write the verdicts about RUN that stand to a CSV, for a spreadsheet or for pandas.
 
     \b
@@ -44,7 +45,7 @@ def export_reviews(run: Path, out: Path, all_runs: bool, as_json: bool) -> None:
 
     opened = open_run(run)
     kept = Reviews.beside(opened)
-    rows = export_csv(kept, out, None if all_runs else opened.key)
+    rows = export_csv(kept, out, None if all_runs else opened.key, overwrite=overwrite)
     done = f"{rows:,} verdict{'s' * (rows != 1)} written to {out}."
     _summarise(opened, kept, {"file": str(out), "exported": rows}, done, as_json)
 

@@ -1,9 +1,10 @@
 """COCO: regions and flags, for annotation tools.
 
 An instances file (https://cocodataset.org/#format-data). Every region mask of a case is an
-annotation with a run-length code, in pixels of the image as it is displayed (turned by its
-EXIF orientation), which is how annotation tools show it. What the audit said of a case stands
-as attributes at its image and, since most tools show those alone, at each of its annotations.
+annotation, as a run-length code or as polygons, in pixels of the image as it is displayed
+(turned by its EXIF orientation), which is how annotation tools show it. What the audit said of
+a case stands as attributes at its image and, since most tools show those alone, at each of its
+annotations.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from auditor.errors import AuditorError, CaseError, DatasetError, RunError
 from auditor.exports.cases import batches, count
 from auditor.exports.identity import identity
 from auditor.exports.json_document import dumped
-from auditor.exports.request import EXPORT_VERSION, Request, Written
+from auditor.exports.outlines import outlines
+from auditor.exports.request import EXPORT_VERSION, MaskForm, Request, Written
 from auditor.exports.rle import compressed, runs_of
 from auditor.language import counted
 from auditor.regions import RegionRoles
@@ -201,19 +203,22 @@ def _said(case: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shape(mask: Mask, request: Request) -> dict[str, Any]:
     """Segmentation, area in pixels and the box [x, y, width, height] of a mask."""
-    height, width = mask.shape
-    runs = runs_of(mask)
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     left, top = int(columns[0]), int(rows[0])
     return {
-        "segmentation": {
-            "size": [height, width],
-            "counts": compressed(runs) if request.rle == "compressed" else runs.tolist(),
-        },
+        "segmentation": _segmentation(mask, request.masks),
         "area": int(mask.sum()),
         "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
         "iscrowd": 0,
     }
+
+
+def _segmentation(mask: Mask, form: MaskForm) -> dict[str, Any] | list[list[int]]:
+    if form == "polygons":
+        return outlines(mask)
+    runs = runs_of(mask)
+    counts = compressed(runs) if form == "compressed" else runs.tolist()
+    return {"size": list(mask.shape), "counts": counts}
 
 
 def _categories(request: Request, dataset: Dataset) -> list[dict[str, Any]]:

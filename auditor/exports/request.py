@@ -11,6 +11,8 @@ from auditor.datasets import Dataset, open_dataset
 from auditor.errors import RunError
 from auditor.store import Run
 
+MaskForm = Literal["compressed", "runs", "polygons"]
+
 EXPORT_VERSION = 1
 """Grows when a reader of an export would have to change."""
 
@@ -27,8 +29,9 @@ class Request:
     """Where the caller has it open; otherwise it is opened from the run's configuration."""
     flagged: bool = False
     """Whether only cases with a flag are wanted, those of the queue for a person among them."""
-    rle: Literal["compressed", "runs"] = "compressed"
-    """How COCO's run-length codes are written: as a string, or as a list of numbers."""
+    masks: MaskForm = "compressed"
+    """How COCO's masks are written: as run-length codes, in a string or a list of numbers, or as
+    polygons around the same pixels."""
     progress: Progress = lambda _done, _total: None
 
     def opened(self) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError
@@ -17,7 +17,8 @@ from auditor.exports import (
     parquet_table,
     review_events,
 )
-from auditor.exports.request import Progress, Request, Written
+from auditor.exports.request import MaskForm, Progress, Request, Written
+from auditor.files import refuse_existing, whole
 from auditor.store import Run
 
 
@@ -78,16 +79,16 @@ def write_export(
     *,
     dataset: Dataset | None = None,
     flagged: bool = False,
-    rle: Literal["compressed", "runs"] = "compressed",
+    masks: MaskForm = "compressed",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a finished run in a format of `FORMATS`.
 
-    `dataset`, `flagged` and `rle` are for `coco` alone, as `Request` says. The file appears
+    `dataset`, `flagged` and `masks` are for `coco` alone, as `Request` says. The file appears
     whole or not at all; folders above it are made. Raises `AuditorError` for an unknown format,
-    another suffix than the format's, a place inside of the run, and a file that exists unless
-    `overwrite`.
+    another suffix than the format's, a place inside of the run or that cannot be written, and a
+    file that exists unless `overwrite`.
     """
     path = Path(path)
     if format not in FORMATS:
@@ -103,18 +104,10 @@ def write_export(
         )
     if path.resolve().is_relative_to(run.path.resolve()):
         raise AuditorError(f"{path}: lies in the run, which is never changed; give another place.")
-    if path.is_dir():
-        raise AuditorError(f"{path}: is a folder; give the name of a file.")
-    if path.exists() and not overwrite:
-        raise AuditorError(f"{path}: exists; choose another name, remove it or ask to overwrite.")
-    request = Request(run, dataset, flagged, rle, progress or (lambda _done, _total: None))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
+    refuse_existing(path, overwrite)
+    request = Request(run, dataset, flagged, masks, progress or (lambda _done, _total: None))
+    with whole(path) as part:
         written = chosen.write(request, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return Exported(path, written)
 
 

@@ -22,6 +22,7 @@ from auditor.findings.masses import mass_differences
 from auditor.findings.material import Material
 from auditor.findings.probes import probes
 from auditor.findings.ties import ties
+from auditor.findings.untestable import untestable_causes
 from auditor.groups import clusters_of
 from auditor.language import Phrase, Series, Text, listed, phrase, sentences
 from auditor.rates import Rates, mean_over_clusters
@@ -164,7 +165,8 @@ def _attention(
     if clustered:  # the binomial test takes cases for independent
         unusual = rate is not None and rate[0] > thresholds.alpha
     if cues and len(errors):
-        untestable = len(errors) - n
+        untestable = errors[~errors.index.isin(tested.index)]
+        why = untestable_causes(untestable, cues, thresholds)
         sure = None  # without testable errors
         if p is not None and clustered:
             sure = phrase(
@@ -178,7 +180,7 @@ def _attention(
             Finding(
                 "attention",
                 "notice" if unusual else "info",
-                _attended(queued, n, untestable, sure, thresholds),
+                _attended(queued, n, len(untestable), why, sure, thresholds),
                 value=queued / n if n else None,
                 low=rate[0] if rate else None,
                 high=rate[1] if rate else None,
@@ -215,14 +217,14 @@ def _attention(
 
 
 def _attended(
-    queued: int, tested: int, untestable: int, sure: Phrase | None, thresholds: Thresholds
+    queued: int,
+    tested: int,
+    untestable: int,
+    why: Series,
+    sure: Phrase | None,
+    thresholds: Thresholds,
 ) -> Text:
     """How many errors lie on a cue, and how `sure` that is; null where none could be tested."""
-    why = phrase(
-        "no cue is measurable there, or too few other images of the class show it (under "
-        "{fewest}), or they show it at the same place, so that no map could tell",
-        fewest=thresholds.fewest_references,
-    )
     if sure is None:
         return phrase(
             "None of {n} errors could be tested for attention: {why}.", n=untestable, why=why

@@ -52,8 +52,9 @@ def faithfulness_findings(cases: pd.DataFrame, measured: Faithful, seed: int) ->
     (lower is more faithful), `insertion` (higher) and `occlusion` (higher; 0 is chance), with
     `_low`, `_high` (95 %) and `_n`; `deletion_gain` and `insertion_gain` are the mean differences
     to the same cases' random maps, above 0 where the method does better; `problem`. Value,
-    interval and n are those of the audit's own maps' correlation with occlusion. `cases` needs
-    `cluster` where cases belong together.
+    interval and n are those of the audit's own maps' correlation with occlusion. The message says
+    of each method whether it does better than random maps, and the audit's own figures; the others'
+    are in the table. `cases` needs `cluster` where cases belong together.
     """
     clusters = clusters_of(cases)
     units = None if clusters is None else clusters[measured.rows]
@@ -68,20 +69,17 @@ def faithfulness_findings(cases: pd.DataFrame, measured: Faithful, seed: int) ->
         for name, found in (figures | gains).items():
             row |= mean_columns(name, found, units, seed, *_BOUNDS[name])
         table.append(row | {"problem": one.problem})
-    own = table[0]
+    own, *others = table
     message = sentences(
+        _verdict(own),
         phrase(
-            "Cells of the maps were taken away and put back in {steps} steps, the highest first, "
-            "on {cases}, drawn at random.",
-            steps=measured.steps,
+            "Measured on {cases}, drawn at random: cells are taken away, and put back, in {steps} "
+            "steps, the highest first.",
             cases=counted(len(measured.rows), "case"),
+            steps=measured.steps,
         ),
-        *(
-            told
-            for row in table
-            if not row["chance"]
-            for told in _told(row, table[names.index(_RANDOM)], units is not None)
-        ),
+        *_figures(own, table[names.index(_RANDOM)], units is not None),
+        *(_verdict(row) for row in others if not row["chance"]),
         phrase(
             "Images with cells taken away are unlike those that the model was trained on, so the "
             "figures tell of such images as well as of the maps; they change no flag."
@@ -112,38 +110,70 @@ _BOUNDS = {
 """Where each figure can lie."""
 
 
-def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
+def _verdict(row: Row) -> Phrase:
+    """Whether the maps do better than random ones, by the intervals of the paired gains."""
+    title = row["title"]
     if row["problem"] is not None:
-        why = row["problem"]
-        return [phrase("{title} could not be had: {why}", title=row["title"], why=why)]
-    if row["deletion"] is None or row["insertion"] is None:
-        return [
-            phrase(
-                "The scores of {title} are undefined, since the model's answer was not finite.",
-                title=row["title"],
-            )
-        ]
+        return phrase("{title} could not be had: {why}", title=title, why=row["problem"])
+    if not _is_known(row):
+        return phrase(
+            "The scores of {title} are undefined, since the model's answer was not finite.",
+            title=title,
+        )
+    deletion, insertion = (
+        row[f"{name}_gain_low"] is not None and row[f"{name}_gain_low"] > 0
+        for name in ("deletion", "insertion")
+    )
+    if deletion and insertion:
+        return phrase(
+            "{title}: by deletion and by insertion, its maps are shown to be more faithful than "
+            "random maps.",
+            title=title,
+        )
+    if deletion:
+        return phrase(
+            "{title}: by deletion, its maps are shown to be more faithful than random maps; by "
+            "insertion, not.",
+            title=title,
+        )
+    if insertion:
+        return phrase(
+            "{title}: by insertion, its maps are shown to be more faithful than random maps; by "
+            "deletion, not.",
+            title=title,
+        )
+    return phrase(
+        "{title}: neither by deletion nor by insertion are its maps shown to be more faithful than "
+        "random maps.",
+        title=title,
+    )
+
+
+def _figures(row: Row, random: Row, clustered: bool) -> list[Phrase]:
+    """What was measured of a method's maps, a sentence each; nothing where it is undefined."""
+    if not _is_known(row):
+        return []
     found = [
         phrase(
-            "{title}: the predicted class has a probability of {deletion:.2f} on average while "
-            "cells go ({deletion_interval}; random maps {random_deletion:.2f}, lower is more "
-            "faithful), and has {insertion:.2f} while they come back ({insertion_interval}; random "
-            "maps {random_insertion:.2f}, higher is more faithful).",
-            title=row["title"],
-            deletion=row["deletion"],
-            deletion_interval=_interval(row, "deletion", clustered),
-            random_deletion=random["deletion"],
-            insertion=row["insertion"],
-            insertion_interval=_interval(row, "insertion", clustered),
-            random_insertion=random["insertion"],
+            "Deletion: the predicted class keeps a probability of {mean:.2f} on average "
+            "({interval}; random maps {random:.2f}; lower is more faithful).",
+            mean=row["deletion"],
+            interval=_interval(row, "deletion", clustered),
+            random=random["deletion"],
         ),
-        _gained(row),
+        phrase(
+            "Insertion: it regains {mean:.2f} ({interval}; random maps {random:.2f}; higher is "
+            "more faithful).",
+            mean=row["insertion"],
+            interval=_interval(row, "insertion", clustered),
+            random=random["insertion"],
+        ),
     ]
     if row["occlusion"] is not None:
         found.append(
             phrase(
-                "Its rank correlation with what painting over each patch takes from the logit is "
-                "{mean:.2f} ({interval}; 0 is chance).",
+                "Occlusion: the maps' rank correlation with what painting over each patch takes "
+                "from the logit is {mean:.2f} ({interval}; 0 is chance).",
                 mean=row["occlusion"],
                 interval=_interval(row, "occlusion", clustered),
             )
@@ -151,23 +181,8 @@ def _told(row: Row, random: Row, clustered: bool) -> list[Phrase]:
     return found
 
 
-def _gained(row: Row) -> Phrase:
-    """Whether the map does better than random ones, by the interval of the paired gain."""
-    deletion, insertion = (
-        row[f"{name}_gain_low"] is not None and row[f"{name}_gain_low"] > 0
-        for name in ("deletion", "insertion")
-    )
-    if deletion and insertion:
-        return phrase("By both, it is shown to be more faithful than random maps.")
-    if deletion:
-        return phrase(
-            "By deletion, it is shown to be more faithful than random maps; by insertion, not."
-        )
-    if insertion:
-        return phrase(
-            "By insertion, it is shown to be more faithful than random maps; by deletion, not."
-        )
-    return phrase("By neither is it shown to be more faithful than random maps.")
+def _is_known(row: Row) -> bool:
+    return row["deletion"] is not None and row["insertion"] is not None
 
 
 def _interval(row: Row, name: str, clustered: bool) -> Phrase:

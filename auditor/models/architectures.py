@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from auditor.errors import ModelError
 from auditor.geometry import Preprocess
+from auditor.models.downloads import unreachable
 from auditor.models.operators import torchvision
 
 _AUXILIARY = {"inception_v3": "AuxLogits.", "googlenet": "aux1."}
@@ -91,10 +92,12 @@ def load_pretrained(architecture: str, weights: str) -> tuple[nn.Module, Any]:
         raise ModelError(
             f"model.weights {weights!r} does not exist for {architecture}; it has {known}."
         ) from None
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
     try:
+        if not file.exists() and (trouble := unreachable(chosen.url)) is not None:
+            raise trouble
         model = models.get_model(architecture, weights=chosen)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; a bad hash RuntimeError
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
         raise ModelError(
             f"model.weights {weights!r} of {architecture} could not be downloaded ({error}). "
             f"On a machine without a connection, copy the file to {file}, or give a local "

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import ModelError
+from auditor.files import whole
 from auditor.geometry import Preprocess
 from auditor.models.extras import extra
 
@@ -77,26 +78,26 @@ def unwrapped(state: Mapping[str, Tensor], expected: Collection[str]) -> dict[st
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write Auditor's own checkpoint; an existing file is refused (`ModelError`)."""
+    """Write Auditor's own checkpoint; an existing file is refused (`ModelError`).
+
+    So is a place that cannot be written (`AuditorError`).
+    """
     if path.exists():
         raise ModelError(f"{path}: exists; choose another path or remove it.")
     if checkpoint.preprocess is None:
         raise ValueError("a checkpoint carries the preprocessing that it was trained with")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save(
-        {
-            "auditor_checkpoint": VERSION,
-            "architecture": checkpoint.architecture,
-            "classes": list(checkpoint.classes),
-            "preprocess": dataclasses.asdict(checkpoint.preprocess),
-            "options": dict(checkpoint.options),
-            "training": dict(checkpoint.training),
-            "state_dict": dict(checkpoint.state),
-        },
-        part,
-    )
-    part.replace(path)
+    content = {
+        "auditor_checkpoint": VERSION,
+        "architecture": checkpoint.architecture,
+        "classes": list(checkpoint.classes),
+        "preprocess": dataclasses.asdict(checkpoint.preprocess),
+        "options": dict(checkpoint.options),
+        "training": dict(checkpoint.training),
+        "state_dict": dict(checkpoint.state),
+    }
+    # An open file, whose errors, a full disk's say, are OSErrors.
+    with whole(path) as part, part.open("wb") as file:
+        torch.save(content, file)
 
 
 def _load(path: Path) -> Any:

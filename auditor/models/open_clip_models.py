@@ -18,7 +18,8 @@ from auditor.models.assembling import origin_of
 from auditor.models.checkpoints import Checkpoint
 from auditor.models.classifier import Classifier
 from auditor.models.clip import Clip, zero_shot
-from auditor.models.extras import extra, reason, version_of
+from auditor.models.downloads import downloading
+from auditor.models.extras import extra, version_of
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 
@@ -37,23 +38,25 @@ def read_open_clip(model: ModelConfig, path: Path) -> Clip:
     library = extra("open_clip", "clip")
     assert model.architecture is not None
     name, weights, gelu = _source(library, model, path)
-    try:
-        loaded = library.create_model(
-            name,
-            pretrained=weights,
-            force_quick_gelu=gelu,
-            require_pretrained=True,
-            pretrained_text=False,
-            weights_only=True,
-        )
-        tokenizer = library.get_tokenizer(name)
-    except Exception as error:  # noqa: BLE001 - the hub's client and OpenCLIP raise of every kind
-        raise ModelError(
-            f"{path}: {model.architecture} could not be loaded with "
-            f"{model.checkpoint or model.weights or 'its own weights'} ({reason(error)}). Correct "
-            "model.architecture or the weights; on a machine without a connection give a local "
-            'state dict as model.checkpoint, or architecture = "open_clip/local-dir:<folder>".'
-        ) from None
+    with downloading(wanted=_is_remote(library, name, model)) as hub:
+        try:
+            loaded = library.create_model(
+                name,
+                pretrained=weights,
+                force_quick_gelu=gelu,
+                require_pretrained=True,
+                pretrained_text=False,
+                weights_only=True,
+            )
+            tokenizer = library.get_tokenizer(name)
+        except Exception as error:  # noqa: BLE001 - the hub's client and OpenCLIP raise of every kind
+            raise ModelError(
+                f"{path}: {model.architecture} could not be loaded with "
+                f"{model.checkpoint or model.weights or 'its own weights'}: {hub.cause(error)}. "
+                "Correct model.architecture or the weights; on a machine without a connection "
+                "give a local state dict as model.checkpoint, or architecture = "
+                f'"open_clip/local-dir:<folder>".{hub.remedy}'
+            ) from None
     loaded.eval()
     bias = getattr(loaded, "logit_bias", None)
     if model.preprocess.whole:
@@ -115,12 +118,21 @@ def _source(library: ModuleType, model: ModelConfig, path: Path) -> tuple[str, s
     return name, model.weights, bool(told.get("quick_gelu"))
 
 
-def _texts(library: ModuleType, loaded: Any, tokenizer: Any) -> Callable[[Sequence[str]], Tensor]:
-    simple = isinstance(tokenizer, library.tokenizer.SimpleTokenizer)
+def _is_remote(library: ModuleType, name: str, model: ModelConfig) -> bool:
+    """Whether weights, or a text tower's tokenizer, come from the hub."""
+    if name.startswith((_FOLDER, _HUB)):
+        return name.startswith(_HUB)
+    texts = library.get_model_config(name)["text_cfg"]
+    # OpenCLIP downloads SigLIP's tokenizers from elsewhere, and the others come with it.
+    return model.weights is not None or bool(
+        texts.get("hf_model_name") or texts.get("hf_tokenizer_name")
+    )
 
+
+def _texts(library: ModuleType, loaded: Any, tokenizer: Any) -> Callable[[Sequence[str]], Tensor]:
     def texts(sentences: Sequence[str]) -> Tensor:
-        for sentence in sentences if simple else ():
-            length = len(tokenizer.encode(sentence)) + 2  # its start and its end
+        for sentence in sentences:
+            length = _length(library, tokenizer, sentence)
             if length > tokenizer.context_length:
                 raise ModelError(
                     f"the prompt {sentence!r} has {length} tokens, and the text encoder reads "
@@ -131,6 +143,14 @@ def _texts(library: ModuleType, loaded: Any, tokenizer: Any) -> Callable[[Sequen
         return embedded
 
     return texts
+
+
+def _length(library: ModuleType, tokenizer: Any, sentence: str) -> int:
+    """How many tokens a sentence has before the tokenizer cuts it off."""
+    if not isinstance(tokenizer, library.tokenizer.HFTokenizer):
+        return len(tokenizer.encode(sentence)) + 2  # its start and its end
+    # One of Transformers, which SigLIP models come with; it cuts without a word.
+    return len(tokenizer.tokenizer(tokenizer.clean_fn(sentence))["input_ids"])
 
 
 def _preprocess(told: Mapping[str, Any], path: Path) -> Preprocess:

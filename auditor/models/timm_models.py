@@ -17,6 +17,7 @@ from auditor.geometry import INTERPOLATIONS, Preprocess
 from auditor.models.assembling import assembled, class_names, load_state, origin_of
 from auditor.models.checkpoints import Checkpoint, unwrapped
 from auditor.models.classifier import Classifier
+from auditor.models.downloads import downloading
 from auditor.models.extras import extra, reason, version_of
 
 
@@ -103,17 +104,18 @@ def _head_width(module: Any, state: Mapping[str, Tensor]) -> int | None:
 def _pretrained(timm: ModuleType, name: str, weights: str, path: Path) -> nn.Module:
     """The model with published weights: those of a tag, or timm's default ones."""
     tagged = name if weights == "default" else f"{name.partition('.')[0]}.{weights}"
-    try:
-        module = timm.create_model(tagged, pretrained=True)
-    except Exception as error:  # noqa: BLE001 - the hub's client and timm raise of every kind
-        known = timm.list_pretrained(f"{name.partition('.')[0]}.*")
-        tags = ", ".join(filter(None, (full.partition(".")[2] for full in known)))
-        raise ModelError(
-            f"{path}: model.weights {weights!r} of timm/{name} could not be loaded "
-            f"({reason(error)}). Its tags are: {tags or 'none'}. On a machine without a "
-            "connection, give a local file instead: model.checkpoint (a state dict or "
-            ".safetensors) with model.classes."
-        ) from None
+    with downloading(wanted=True) as hub:
+        try:
+            module = timm.create_model(tagged, pretrained=True)
+        except Exception as error:  # noqa: BLE001 - the hub's client and timm raise of every kind
+            known = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+            tags = ", ".join(filter(None, (full.partition(".")[2] for full in known)))
+            raise ModelError(
+                f"{path}: model.weights {weights!r} of timm/{name} could not be loaded: "
+                f"{hub.cause(error)}. Its tags are: {tags or 'none'}. On a machine without a "
+                "connection, give a local file instead: model.checkpoint (a state dict or "
+                f".safetensors) with model.classes.{hub.remedy}"
+            ) from None
     assert isinstance(module, nn.Module)
     return module
 

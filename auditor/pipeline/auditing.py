@@ -17,6 +17,7 @@ from auditor.configuration import AuditConfig, Config, EvidenceConfig
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError, ModelError, RunError
 from auditor.evidence import TONE, cue_sets
+from auditor.files import writable
 from auditor.models import Classifier, describe
 from auditor.pipeline.computing import DEFAULTS, Settings, Stage, Stages, Views, Work
 from auditor.pipeline.devices import find_device
@@ -63,7 +64,7 @@ def audit(
     if out.exists():
         return _already(out, identity)
     work = Work(classifier, dataset, layer, method, settings, positions, sets)
-    with Writer(out, identity, fresh=settings.fresh) as writer:
+    with writable(out), Writer(out, identity, fresh=settings.fresh) as writer:
         told = _told(ProgressFile(writer.part, views.stages), progress)
         work.compute(writer, partial(told, "maps"))
         Finish(writer, work, identity, config, wanted, views, seed, told).write()
@@ -116,19 +117,11 @@ def _check_views(views: Views) -> None:
 
 
 def _check_ties(dataset: Dataset, evidence: EvidenceConfig) -> None:
-    cues, attributes = dataset.roles.cues, dataset.config.attributes
-    named = [(f"evidence.donors.{cue}", cue, cues, "regions.cues") for cue in evidence.donors]
-    for key, attribute in [
-        *((f"evidence.donors.{cue}", value) for cue, value in evidence.donors.items()),
-        *([("evidence.tone", evidence.tone)] if evidence.tone is not None else []),
-    ]:
-        named.append((key, attribute, attributes, "dataset.attributes"))
-    for key, name, known, where in named:
-        if name not in known:
-            raise AuditorError(
-                f"{key} names {name!r}, which is not in {where} "
-                f"({', '.join(known) or 'which is empty'})."
-            )
+    cues = dataset.roles.cues
+    loose = evidence.loose_tie(cues, dataset.config.attributes)
+    if loose is not None:
+        key, what, remedy = loose
+        raise AuditorError(f"{key} {what}; {remedy}.")
     if evidence.tone is not None and TONE in cues:
         raise AuditorError(
             f"evidence.tone is given, and regions.cues holds a region called {TONE!r}, the name of "

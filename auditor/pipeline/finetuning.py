@@ -22,6 +22,7 @@ from auditor.configuration import Config, FinetuneConfig
 from auditor.datasets import Dataset
 from auditor.datasets.images import read_image
 from auditor.errors import CaseError, ConfigurationError, DatasetError, ModelError
+from auditor.files import writable
 from auditor.geometry import Preprocess
 from auditor.models.checkpoints import Checkpoint, write_checkpoint
 from auditor.pipeline.balancing import sampled, subsampled
@@ -69,9 +70,10 @@ def finetune(
     if note and parts.balanced:
         note(_balance_told(settings, parts))
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out.parent):
-        pass  # a folder that cannot be written is found now, not after an epoch
+    with writable(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(prefix=f".{out.name}-", dir=out.parent):
+            pass  # a folder that cannot be written is found now, not after an epoch
     state = training_state(out)
     if fresh:
         state.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from auditor.configuration import FinetuneConfig
 from auditor.errors import AuditorError, ModelError
+from auditor.files import whole
 from auditor.models import Classifier
 from auditor.pipeline.augmentation import AUGMENTATIONS, check_augmentations
 from auditor.pipeline.provenance import weights_sha256
@@ -412,10 +413,9 @@ class _Loop:
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
         }
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:  # whose errors, a full disk's say, are OSErrors
+        # An open file, whose errors, a full disk's say, are OSErrors.
+        with whole(path) as part, part.open("wb") as file:
             torch.save(content, file)
-        part.replace(path)
 
     def read(self, path: Path, identity: Mapping[str, str]) -> None:
         """Go on from what `write` kept. Raises `AuditorError` for other inputs' state."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from auditor.datasets import Dataset
 from auditor.errors import AuditorError
+from auditor.files import refuse_existing, whole
 from auditor.report.assets import write_assets
 from auditor.report.document import build
 from auditor.report.html import html
@@ -98,13 +99,14 @@ def write_report(
     pictures of the flagged cases that the report has no room for; see
     `auditor.report.assets.write_assets`. Each file appears whole or not at all; folders above it
     are made. Returns the report's path. Raises `AuditorError` for another suffix, for a file that
-    exists unless `overwrite`, and for an archive where pictures are not wanted.
+    exists unless `overwrite` or cannot be written, and for an archive where pictures are not
+    wanted.
     """
     path, options = Path(path), options or ReportOptions()
     format = path.suffix.lower().removeprefix(".")  # noqa: A001
     if format not in FORMATS:
         raise AuditorError(f"{path}: the suffix says no format of a report; choose {_choices()}.")
-    _refuse(path, overwrite)
+    refuse_existing(path, overwrite)
     if assets is not None:
         archive = Path(assets)
         if archive.suffix.lower() != ".zip":
@@ -114,33 +116,17 @@ def write_report(
                 "an archive of pictures was asked for, and no pictures; leave out one of the two "
                 "(--assets, --no-images)."
             )
-        _refuse(archive, overwrite)
+        refuse_existing(archive, overwrite)
         options = dataclasses.replace(options, assets=archive.name)
     content = render(run, format, options, reviews, dataset)
     if assets is not None:
         shown = options if FORMATS[format].pictures else dataclasses.replace(options, examples=0)
         source = Source(run, shown, reviews, dataset)
-        _whole(archive, lambda part: write_assets(source, part))
-    _whole(path, lambda part: part.write_bytes(content))
+        with whole(archive) as part:
+            write_assets(source, part)
+    with whole(path) as part:
+        part.write_bytes(content)
     return path
-
-
-def _refuse(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise AuditorError(f"{path}: is a folder; give the name of a file.")
-    if path.exists() and not overwrite:
-        raise AuditorError(f"{path}: exists; choose another name, remove it or ask to overwrite.")
-
-
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have a file written under another name, which it loses when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _choices() -> str:

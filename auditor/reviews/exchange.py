@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from auditor.errors import ReviewError, RunError
+from auditor.files import refuse_existing, whole
 from auditor.reviews.events import Imported, Reviews
 from auditor.reviews.verdicts import Draft
 from auditor.store import Run, open_run
@@ -23,26 +24,28 @@ _FORMULA = "=+-@＝＋－＠\t'"  # full-width signs start one where East Asian 
 _NUMERIC = re.compile(r"(?=.*\d)[\d\s.,:/%eE+-]+")
 
 
-def export_csv(reviews: Reviews, file: Path, run_key: str | None = None) -> int:
+def export_csv(
+    reviews: Reviews, file: Path, run_key: str | None = None, *, overwrite: bool = False
+) -> int:
     """Write the verdicts that stand to `file`, a `.csv`, and return how many rows it has.
 
     Columns as in `COLUMNS`; null for `run_key` writes all runs. UTF-8 with the mark that
     spreadsheets tell it by; tags are separated by semicolons; null is an empty cell. A text
     that a spreadsheet would take for a formula, a number or a date (the id 0007) has an
-    apostrophe before it, which `import_csv` takes off. An existing file is replaced, whole or
-    not at all. Raises `ReviewError` for another suffix, and what `Reviews` raises.
+    apostrophe before it, which `import_csv` takes off. The file appears whole or not at all;
+    folders above it are made. Raises `ReviewError` for another suffix, `AuditorError` for a file
+    that exists unless `overwrite` or cannot be written, and what `Reviews` raises.
     """
     if file.suffix.lower() != ".csv":
         raise ReviewError(f"{file}: verdicts are exported as CSV; give a name that ends in .csv.")
+    refuse_existing(file, overwrite)
     current = reviews.current(run_key)
-    part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8-sig", newline="") as out:
+    with whole(file) as part, part.open("w", encoding="utf-8-sig", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for row in current[list(COLUMNS)].itertuples(index=False):
             texts = row._replace(tags=_TAG_SEPARATOR.join(row.tags), verdict=row.verdict or "")
             writer.writerow(guarded(text) for text in texts)
-    part.replace(file)
     return len(current)
 
 

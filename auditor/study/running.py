@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import AuditorError, RunError
+from auditor.files import whole, writable
 from auditor.pipeline.workers import quietly
 from auditor.study.arms import ARMS
 from auditor.study.cells import Pool, run_cell
@@ -97,8 +98,9 @@ def _open(out: Path, plan: Plan) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: exists and holds no study; give another --out.")
-    (out / "cells").mkdir(parents=True, exist_ok=True)
-    _write(described, asdict(plan))
+    with writable(out):
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+        _write(described, asdict(plan))
 
 
 def _file(out: Path, arm: str, seed: int) -> Path:
@@ -106,9 +108,8 @@ def _file(out: Path, arm: str, seed: int) -> Path:
 
 
 def _write(path: Path, content: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _read(path: Path, plan: Plan) -> dict[str, Any]:

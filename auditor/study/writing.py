@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from auditor.files import whole
 from auditor.study.arms import ARMS
 from auditor.study.observer import Observer, ideal
 from auditor.study.plan import Plan
@@ -32,12 +33,15 @@ _MET = {True: "yes", False: "no", None: f"not judged below {ENOUGH_SEEDS} seeds"
 def write_results(out: Path, plan: Plan, cells: Sequence[Mapping[str, Any]]) -> Path:
     """Write `study.md`, `study.json` and `study.svg` into `out`; returns the first."""
     table = per_seed(cells)
-    (out / "study.svg").write_text(draw_plot(table), encoding="utf-8")
-    (out / "study.json").write_text(
-        json.dumps(described(plan, cells), indent=1) + "\n", encoding="utf-8"
-    )
     page = out / "study.md"
-    page.write_text(markdown(plan, cells), encoding="utf-8")
+    texts = {
+        out / "study.svg": draw_plot(table),
+        out / "study.json": json.dumps(described(plan, cells), indent=1) + "\n",
+        page: markdown(plan, cells),
+    }
+    for file, text in texts.items():
+        with whole(file) as part:
+            part.write_text(text, encoding="utf-8")
     return page
 
 

@@ -1,0 +1,63 @@
+"""Outlines of masks as COCO's polygons, for tools that read no run-length codes.
+
+Along the borders of pixels, so that whoever fills them gets the mask back, pixel by pixel.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage
+
+from auditor.types import Mask
+
+
+def outlines(mask: Mask) -> list[list[int]]:
+    """Polygons [x, y, x, y, …] whose union is a mask [height, width]; none of an empty one.
+
+    x to the right and y down, in pixels from the image's corner. One for each part that hangs
+    together by edges of pixels. A polygon cannot have a hole, so that a part with holes is cut
+    from top to bottom once at each of them.
+    """
+    found = []
+    labelled, _ = ndimage.label(mask)
+    for number, window in enumerate(ndimage.find_objects(labelled), start=1):
+        part = labelled[window] == number
+        top, left = window[0].start, window[1].start
+        cuts = [0, *_through_holes(part), part.shape[1]]
+        for start, end in pairwise(cuts):
+            pieces, count = ndimage.label(part[:, start:end])
+            found += [_outline(pieces == n, left + start, top) for n in range(1, count + 1)]
+    return found
+
+
+def _through_holes(part: Mask) -> list[int]:
+    """Columns to cut before, ascending, after which no piece encloses anything.
+
+    A hole is opened by a cut behind the first column that it has.
+    """
+    holes, _ = ndimage.label(ndimage.binary_fill_holes(part) & ~part)
+    return sorted({window[1].start + 1 for window in ndimage.find_objects(holes)})
+
+
+def _outline(piece: Mask, left: int, top: int) -> list[int]:
+    """The corners around one piece without holes, in turn.
+
+    Where pixels meet, a corner has one or three of the four in the piece: never two that touch
+    at that point alone, since such a piece would enclose one of the two others. So along every
+    line the corners are the ends of edges, by twos.
+    """
+    held = np.pad(piece, 1)
+    turns = held[:-1, :-1] ^ held[:-1, 1:] ^ held[1:, :-1] ^ held[1:, 1:]
+    rows, columns = np.nonzero(turns)  # row by row, so that 0 and 1, 2 and 3, … share an edge
+    by_column = np.lexsort((rows, columns))
+    across = np.empty(len(rows), dtype=np.intp)
+    across[by_column[0::2]], across[by_column[1::2]] = by_column[1::2], by_column[0::2]
+    points, at = [], 0
+    while True:
+        for corner in (at, at ^ 1):
+            points += [left + int(columns[corner]), top + int(rows[corner])]
+        at = int(across[at ^ 1])
+        if at == 0:
+            return points
