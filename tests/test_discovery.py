@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ import auditor
 from auditor.configuration import DatasetConfig
 from auditor.datasets.masks import polygons
 from auditor.discovery import DiscoveryOptions, add_region, discover, spectral
+from auditor.discovery.clusters import ordered
 from auditor.discovery.outlines import covered, polygons_of
-from auditor.discovery.selection import feature_vectors, map_vectors
+from auditor.discovery.selection import Selection, feature_vectors, map_vectors
 from auditor.discovery.sheets import Tile, sheet
 from auditor.discovery.spectral import grouped
 from auditor.discovery.tasks import category
@@ -358,6 +360,41 @@ def test_a_cluster_says_what_it_is_pure_in_and_where_its_evidence_lies(found):
         with Image.open(found.folder / cluster["sheet"]) as picture:
             assert picture.format == "PNG"
             assert picture.width > 700
+
+
+def test_clusters_whose_maps_lie_least_on_the_subject_come_first():
+    """Three clusters of 4, 3 and 2 cases: lifts of 2, 0.5 and, in the one case known, 1."""
+    mass = [0.4, 0.4, 0.4, 0.4, 0.1, 0.1, 0.1, 0.3, np.nan]
+    area = [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.3]
+    made = np.repeat([1, 2, 3], [4, 3, 2])
+    grouping = replace(grouped(map_vectors(planted(40, 1)[0]), seed=0), clusters=made, count=3)
+
+    def numbers(mass, area):
+        cases = pd.DataFrame({"margin_mass.subject": mass, "area.subject": area})
+        return ordered(Selection(cases, np.ones((9, 1, 1)), 9, 0), grouping).clusters.tolist()
+
+    assert numbers(mass, area) == [3] * 4 + [1] * 3 + [2] * 2
+    # Nothing is known of the last: one case has no subject, and one no mass.
+    assert numbers(mass, [*area[:7], 0, 0.3]) == [2] * 4 + [1] * 3 + [3] * 2
+    assert numbers([np.nan] * 9, area) == made.tolist()
+    without = Selection(pd.DataFrame({"id": range(9)}), np.ones((9, 1, 1)), 9, 0)
+    assert ordered(without, grouping).clusters.tolist() == made.tolist()
+
+
+def test_a_discovery_is_in_that_order(found):
+    table = pd.read_parquet(found.folder / "clusters.parquet")
+    for kind in found.document["kinds"]:
+        lifts = [
+            one["lift"]
+            for cluster in kind["clusters"]
+            for one in cluster["regions"]
+            if one["region"] == "subject"
+        ]
+        assert lifts == sorted(lifts)
+        assert [cluster["number"] for cluster in kind["clusters"]] == [*range(1, len(lifts) + 1)]
+        sizes = table[table["by"] == kind["by"]].groupby("cluster").size().tolist()
+        assert sizes == [cluster["n"] for cluster in kind["clusters"]]
+    assert "the lift of the maps on the subject" in found.document["method"]["order"]
 
 
 def test_purity_is_tested_exactly(found):

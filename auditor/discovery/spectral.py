@@ -46,7 +46,7 @@ class Grouping:
     """Cases in clusters, and how these compare with clusters of data that have none."""
 
     clusters: NDArray[np.intp]
-    """[cases] numbers from 1, the largest cluster first."""
+    """[cases] numbers from 1; as they are made, the largest cluster first."""
     distances: F64
     """[cases] to the centre of the own cluster, in the space of the principal components."""
     count: int

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.datasets import Dataset
-from auditor.discovery.clusters import HINT, NEXT, NO_STRUCTURE, described, nearest
+from auditor.discovery.clusters import HINT, NEXT, NO_STRUCTURE, described, nearest, ordered
 from auditor.discovery.options import MOST_CLUSTERS, DiscoveryOptions, Kind
 from auditor.discovery.page import page
 from auditor.discovery.selection import (
@@ -86,7 +86,7 @@ def discover(
         if found is None:
             notes.append(f"All {len(selection.cases)} cases have the same {kind}: no clusters.")
         else:
-            groupings[kind] = found
+            groupings[kind] = ordered(selection, found)
     if not groupings:
         raise RunError(f"{run.path}: {notes[-1]}")
     kinds = [_kind(run, selection, kind, grouping) for kind, grouping in groupings.items()]
@@ -282,6 +282,7 @@ def _document(
         "method": {
             "source": "SpRAy: Lapuschkin et al. 2019, Nature Communications 10:1096",
             "maps": "margin maps, positive part, each summing to 1",
+            "order": "by the lift of the maps on the subject, the lowest first",
             "layer": run.info["layer"]["name"],
             "grid": list(selection.shares.shape[1:]),
             "nulls": NULLS,

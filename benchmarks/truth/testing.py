@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,11 @@ def name_of(scene: Scene) -> str:
 
 
 def write_test(folder: Path, cell: Cell, variant: Variant) -> Path:
+    """Write the balanced test of a cell, masks and all, and return its manifest."""
+    return write_scenes(folder, balanced(cell.cue, cell.seed, PER_GROUP), cell, variant)
+
+
+def write_scenes(folder: Path, scenes: Sequence[Scene], cell: Cell, variant: Variant) -> Path:
     """Write images, masks and a manifest, which is returned; `folder` appears when complete."""
     manifest = folder / "test.csv"
     if folder.exists():
@@ -52,7 +58,7 @@ def write_test(folder: Path, cell: Cell, variant: Variant) -> Path:
     with (part / manifest.name).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["id", "image", "regions", "label", ATTRIBUTE])
-        for number, scene in enumerate(balanced(cell.cue, cell.seed, PER_GROUP)):
+        for number, scene in enumerate(scenes):
             name, picture = name_of(scene), draw(scene, cell.net.side, masks=True)
             assert picture.regions is not None
             files = f"images/{name}.png", f"regions/{name}.png"

@@ -30,7 +30,7 @@ from auditor.regions import RegionRoles
 from auditor.scenes import CUES, LABELS, STRENGTH, Scene, draw
 from auditor.study.arms import training_scenes
 from benchmarks.truth.grid import Cell
-from benchmarks.truth.networks import FACTORIES
+from benchmarks.truth.networks import FACTORIES, Network
 
 ATTRIBUTE = "value"
 """The attribute that says which of its values the cue has in an image."""
@@ -81,14 +81,18 @@ def scenes_sha256() -> str:
 
 def trained(cell: Cell, start: Path | None) -> Checkpoint:
     """Train the network of a cell on its scenes."""
-    net = cell.net
-    scenes = training_scenes(cell.arm, cell.seed, net.per_class, STRENGTH)
+    scenes = training_scenes(cell.arm, cell.seed, cell.net.per_class, STRENGTH)
+    return trained_on(scenes, cell.net, cell.seed, start)
+
+
+def trained_on(scenes: list[Scene], net: Network, seed: int, start: Path | None) -> Checkpoint:
+    """Train a network on scenes."""
     pixels = np.stack([draw(scene, net.side).pixels for scene in scenes])
     labels = np.array([LABELS.index(scene.label) for scene in scenes])
     settings = FinetuneConfig(
-        start=start, epochs=net.epochs, learning_rate=net.learning_rate, seed=cell.seed
+        start=start, epochs=net.epochs, learning_rate=net.learning_rate, seed=seed
     )
-    classifier = _untrained(cell, settings)
+    classifier = _untrained(net, settings)
 
     def chosen(positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         return pixels[positions]
@@ -112,8 +116,7 @@ def group_counts(scenes: list[Scene]) -> dict[str, dict[str, int]]:
     return {label: {value: counts[label, value] for value in values} for label in LABELS}
 
 
-def _untrained(cell: Cell, settings: FinetuneConfig) -> Classifier:
-    net = cell.net
+def _untrained(net: Network, settings: FinetuneConfig) -> Classifier:
     if net.factory:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
