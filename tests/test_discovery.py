@@ -440,7 +440,7 @@ def test_the_task_comes_back_as_a_dataset_with_the_cluster_as_a_cue(found, run, 
     assert category("maps", 1) in proposed
     for one in task["annotations"]:
         assert one["attributes"]["proposal"] is (names[one["category_id"]] in proposed)
-        assert one["attributes"]["proposal"] is isinstance(one["segmentation"], list)
+        assert isinstance(one["segmentation"], list)  # which Label Studio's converter reads alone
     cue = category("maps", 1)
     dataset = auditor.open_dataset(
         DatasetConfig(
@@ -516,6 +516,68 @@ def test_finished_annotations_join_the_export_and_are_audited(found, run, projec
     with pytest.raises(AuditorError, match=r"has an image 'other\.png'"):
         add_region(*files, category("maps", 1), "patch", tmp_path / "x.json")
     assert not (tmp_path / "x.json").exists()
+
+
+WHOLE = {
+    "info": {"auditor": {"regions": {"cues": []}}},
+    "images": [
+        {"id": number, "file_name": name, "height": 4, "width": 6}
+        for number, name in enumerate(["a/x.png", "b/x.png", "b/y z.png"], 1)
+    ],
+    "annotations": [],
+    "categories": [],
+}
+
+
+def returned(tmp_path, names: list[str], annotations: list[dict]) -> dict:
+    """What `add_region` makes of a tool's file, of images with these names."""
+    images = [
+        {"id": number, "file_name": name, "height": 4, "width": 6}
+        for number, name in enumerate(names)
+    ]
+    kinds = [{"id": 7, "name": "cluster"}]
+    tool = {"images": images, "annotations": annotations, "categories": kinds}
+    for name, content in (("whole", WHOLE), ("tool", tool)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    out = tmp_path / "out.json"
+    out.unlink(missing_ok=True)
+    add_region(tmp_path / "whole.json", tmp_path / "tool.json", "cluster", "cue", out)
+    return json.loads(out.read_text())
+
+
+def test_images_of_tools_are_known_by_the_end_of_their_paths(tmp_path):
+    outline = {"id": 1, "category_id": 7, "segmentation": [[0, 0, 2, 0, 2, 2]]}
+
+    def place(*names):
+        return [
+            one["image_id"] for one in returned(
+                tmp_path, list(names), [outline | {"image_id": n} for n in range(len(names))]
+            )["annotations"]
+        ]  # fmt: skip
+
+    assert place("b/x.png", "a/x.png") == [2, 1]
+    assert place("upload/7/b/x.png", "y z.png") == [2, 3]
+    assert place("/data/local-files/?d=b/y%20z.png") == [3]
+    with pytest.raises(AuditorError, match=r"'x\.png', which .* has as a/x\.png and as b/x\.png"):
+        place("x.png")
+    with pytest.raises(AuditorError, match=r"'c/x\.png', which .*whole\.json has not"):
+        place("c/x.png")
+    with pytest.raises(AuditorError, match=r"has 'b/y z\.png' of .* twice, once as 'y z\.png'"):
+        place("b/y z.png", "y z.png")
+
+
+def test_boxes_beside_outlines_are_refused(tmp_path):
+    box = {"id": 1, "image_id": 0, "category_id": 7, "bbox": [0, 0, 3, 3], "segmentation": []}
+    outline = box | {"id": 2, "segmentation": [[0, 0, 2, 0, 2, 2]]}
+    assert len(returned(tmp_path, ["a/x.png"], [outline])["annotations"]) == 1
+    assert len(returned(tmp_path, ["a/x.png"], [box])["annotations"]) == 1  # a coarse region
+    with pytest.raises(
+        AuditorError,
+        match=r"1 image has outlines of 'cluster' and boxes without an outline \(first 'a/x",
+    ):
+        returned(tmp_path, ["a/x.png"], [outline, box])
+    apart = [outline, box | {"image_id": 1}]
+    assert len(returned(tmp_path, ["a/x.png", "b/x.png"], apart)["annotations"]) == 2
 
 
 # -- pages and sheets ------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from auditor.errors import AuditorError
 from auditor.exports.json_document import dumped
+from auditor.language import counted
 
 _SHAPE = ("segmentation", "bbox", "area", "iscrowd")
 
@@ -21,9 +23,10 @@ def add_region(
     `exported` is what `auditor export --format coco` wrote, with all images, their labels,
     attributes and regions, which annotation tools drop. `finished` is the file of such a tool;
     its annotations of `category` become those of `region`, a cue, in the images whose `file_name`
-    is the same. `out` is opened as the export is, by format "coco". Raises `AuditorError` for
-    another file, an unknown category, a region that is there already, an image of the tool's that
-    the export lacks or has in another size, and if `out` exists.
+    is the same, or a longer or shorter path to the same. `out` is opened as the export is, by
+    format "coco". Raises `AuditorError` for another file, an unknown category, a region that is
+    there already, an image of the tool's that the export lacks, has twice or has in another size,
+    one with outlines and with mere boxes of the category, and if `out` exists.
     """
     exported, finished, out = Path(exported), Path(finished), Path(out)
     if out.exists():
@@ -41,12 +44,12 @@ def add_region(
     places = _places(whole, given, exported, finished)
     number = 1 + max((int(one["id"]) for one in whole["categories"]), default=0)
     following = 1 + max((int(one["id"]) for one in whole["annotations"]), default=0)
+    drawn = [one for one in given["annotations"] if one["category_id"] == names[category]]
+    _check_boxes(drawn, given["images"], category, finished)
     added = [
         {"id": following + n, "image_id": places[one["image_id"]], "category_id": number}
         | {key: one[key] for key in _SHAPE if key in one}
-        for n, one in enumerate(
-            one for one in given["annotations"] if one["category_id"] == names[category]
-        )
+        for n, one in enumerate(drawn)
     ]
     whole["annotations"] += added
     whole["categories"].append({"id": number, "name": region, "supercategory": "cue"})
@@ -60,23 +63,73 @@ def _places(
     whole: Mapping[str, Any], given: Mapping[str, Any], exported: Path, finished: Path
 ) -> dict[Any, Any]:
     """From the image ids of the tool's file to those of the export."""
-    known = {one["file_name"]: one for one in whole["images"]}
-    places = {}
+    by_path = {_path(one["file_name"]): one for one in whole["images"]}
+    by_end: dict[str, list[Path]] = {}
+    for path in by_path:
+        by_end.setdefault(path.name, []).append(path)
+    places: dict[Any, Any] = {}
     for image in given["images"]:
         name = image["file_name"]
-        if name not in known:
+        path = _path(name)
+        found = [path] if path in by_path else _alike(path, by_end.get(path.name, []))
+        if len(found) != 1:
+            what = "has not" if not found else f"has as {' and as '.join(map(str, found))}"
             raise AuditorError(
-                f"{finished}: has an image {name!r}, which {exported} has not; upload images to "
+                f"{finished}: has an image {name!r}, which {exported} {what}; upload images to "
                 "the tool under the paths that the task names."
             )
-        sizes = [(one["height"], one["width"]) for one in (image, known[name])]
+        own = by_path[found[0]]
+        sizes = [(one["height"], one["width"]) for one in (image, own)]
         if sizes[0] != sizes[1]:
             raise AuditorError(
                 f"{finished}: {name!r} is {sizes[0]} there and {sizes[1]} (height, width) in "
                 f"{exported}; annotate the images at their own size."
             )
-        places[image["id"]] = known[name]["id"]
+        if own["id"] in places.values():
+            raise AuditorError(
+                f"{finished}: has {own['file_name']!r} of {exported} twice, once as {name!r}; "
+                "upload every image once."
+            )
+        places[image["id"]] = own["id"]
     return places
+
+
+def _path(name: str) -> Path:
+    """An image's name as a path; Label Studio puts it into an address, after `?d=`."""
+    return Path(unquote(name.partition("?d=")[2]) if "?d=" in name else name)
+
+
+def _alike(path: Path, others: Sequence[Path]) -> list[Path]:
+    """Those that one of both paths ends in the other of."""
+    parts = path.parts
+    return [
+        other
+        for other in others
+        for shorter in [min(len(parts), len(other.parts))]
+        if parts[-shorter:] == other.parts[-shorter:]
+    ]
+
+
+def _check_boxes(
+    drawn: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
+    category: str,
+    file: Path,
+) -> None:
+    """Raise `AuditorError` for an image that has outlines of a category and mere boxes as well.
+
+    A box is read as the region that it frames. Label Studio's converter adds one to every outline.
+    """
+    boxed = {one["image_id"] for one in drawn if not one.get("segmentation")}
+    both = boxed & {one["image_id"] for one in drawn if one.get("segmentation")}
+    if both:
+        first = next(one["file_name"] for one in images if one["id"] in both)
+        raise AuditorError(
+            f"{file}: {counted(len(both), 'image')} {'has' if len(both) == 1 else 'have'} outlines "
+            f"of {category!r} and boxes without an outline (first {first!r}), which would be read "
+            "as filled regions; remove the boxes (in Label Studio, take <RectangleLabels> out of "
+            "the configuration before annotating)."
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

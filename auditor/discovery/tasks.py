@@ -24,8 +24,8 @@ from auditor.discovery.selection import Selection
 from auditor.discovery.spectral import Grouping
 from auditor.errors import CaseError
 from auditor.exports.identity import identity
+from auditor.exports.outlines import outlines
 from auditor.exports.request import EXPORT_VERSION
-from auditor.exports.rle import compressed, runs_of
 from auditor.geometry import Preprocess
 from auditor.store import Run
 from auditor.types import Mask
@@ -154,8 +154,8 @@ def _proposals(
 
 
 def _annotated(name: str, mask: Mask) -> tuple[str, dict[str, Any]]:
-    code = {"size": list(mask.shape), "counts": compressed(runs_of(mask))}
-    return name, {"segmentation": code, **_extent(mask, {"proposal": False})}
+    # As polygons, which tools read that no run-length codes are known to.
+    return name, {"segmentation": outlines(mask), **_extent(mask, {"proposal": False})}
 
 
 def _extent(mask: Mask, attributes: Mapping[str, Any]) -> dict[str, Any]:
