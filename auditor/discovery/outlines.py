@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from auditor.exports.outlines import corners
 from auditor.geometry import Placement
 from auditor.types import Floats, Mask
 
@@ -29,8 +30,8 @@ def polygons_of(cells: Mask, placement: Placement) -> list[list[float]]:
     edges = [_edges(placement, cells.shape[axis], axis) for axis in (0, 1)]
     found = []
     for number in range(1, count + 1):
-        corners = _outline(ndimage.binary_fill_holes(parts == number))
-        y, x = edges[0][corners[:, 0]], edges[1][corners[:, 1]]
+        around = corners(ndimage.binary_fill_holes(parts == number))
+        y, x = edges[0][around[:, 0]], edges[1][around[:, 1]]
         if np.ptp(x) > 0 and np.ptp(y) > 0:
             found.append(np.round(np.stack([x, y], 1), 2).ravel().tolist())
     return found
@@ -42,32 +43,3 @@ def _edges(placement: Placement, cells: int, axis: int) -> NDArray[np.float64]:
     scale = placement.padded[axis] / placement.resized[axis]
     at = borders * scale - placement.pad_at[axis]
     return np.clip(at, 0, placement.source[axis])
-
-
-def _outline(part: Mask) -> NDArray[np.intp]:
-    """The corners [corners, 2] (row, column) around one part without holes, clockwise.
-
-    No corner is passed twice: two cells of such a part that touch at a corner alone would
-    enclose one of the two others there, which would be a hole.
-    """
-    held = np.pad(part, 1, constant_values=False)
-    step: dict[tuple[int, int], tuple[int, int]] = {}
-    for row, column in zip(*np.nonzero(part), strict=True):
-        r, c = int(row), int(column)
-        if not held[r, c + 1]:  # nothing above
-            step[r, c] = (r, c + 1)
-        if not held[r + 1, c + 2]:
-            step[r, c + 1] = (r + 1, c + 1)
-        if not held[r + 2, c + 1]:
-            step[r + 1, c + 1] = (r + 1, c)
-        if not held[r + 1, c]:
-            step[r + 1, c] = (r, c)
-    start = min(step)
-    path, at = [start], step[start]
-    while at != start:
-        path.append(at)
-        at = step[at]
-    before, after = np.roll(path, 1, axis=0), np.roll(path, -1, axis=0)
-    turns = ((before != after).all(1)).nonzero()[0]
-    corners: NDArray[np.intp] = np.asarray(path, dtype=np.intp)[turns]
-    return corners

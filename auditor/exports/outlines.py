@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from auditor.types import Mask
@@ -28,7 +29,9 @@ def outlines(mask: Mask) -> list[list[int]]:
         cuts = [0, *_through_holes(part), part.shape[1]]
         for start, end in pairwise(cuts):
             pieces, count = ndimage.label(part[:, start:end])
-            found += [_outline(pieces == n, left + start, top) for n in range(1, count + 1)]
+            for piece in range(1, count + 1):
+                around = corners(pieces == piece) + np.array([top, left + start])
+                found.append(around[:, ::-1].ravel().tolist())
     return found
 
 
@@ -41,9 +44,10 @@ def _through_holes(part: Mask) -> list[int]:
     return sorted({window[1].start + 1 for window in ndimage.find_objects(holes)})
 
 
-def _outline(piece: Mask, left: int, top: int) -> list[int]:
-    """The corners around one piece without holes, in turn.
+def corners(piece: Mask) -> NDArray[np.intp]:
+    """The corners [corners, 2] (row, column) around one piece without holes, clockwise.
 
+    The topmost first, of these the leftmost. Pixel (r, c) lies between (r, c) and (r + 1, c + 1).
     Where pixels meet, a corner has one or three of the four in the piece: never two that touch
     at that point alone, since such a piece would enclose one of the two others. So along every
     line the corners are the ends of edges, by twos.
@@ -54,10 +58,8 @@ def _outline(piece: Mask, left: int, top: int) -> list[int]:
     by_column = np.lexsort((rows, columns))
     across = np.empty(len(rows), dtype=np.intp)
     across[by_column[0::2]], across[by_column[1::2]] = by_column[1::2], by_column[0::2]
-    points, at = [], 0
-    while True:
-        for corner in (at, at ^ 1):
-            points += [left + int(columns[corner]), top + int(rows[corner])]
+    path, at = [0, 1], int(across[1])
+    while at != 0:
+        path += [at, at ^ 1]
         at = int(across[at ^ 1])
-        if at == 0:
-            return points
+    return np.stack([rows[path], columns[path]], axis=1)
