@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from auditor.findings import Finding, Material, Shift, with_verdict
+from auditor.findings.flagged import evidence_findings
 from auditor.findings.harm import harms
-from auditor.findings.verdict import evidence_findings
 from auditor.language import read
 from auditor.thresholds import THRESHOLDS
 
