@@ -18,7 +18,7 @@ import auditor
 from auditor.configuration import DatasetConfig
 from auditor.datasets.masks import polygons
 from auditor.discovery import DiscoveryOptions, add_region, discover, spectral
-from auditor.discovery.clusters import ordered
+from auditor.discovery.clusters import off_subject, ordered
 from auditor.discovery.outlines import covered, polygons_of
 from auditor.discovery.selection import Selection, feature_vectors, map_vectors
 from auditor.discovery.sheets import Tile, sheet
@@ -381,6 +381,35 @@ def test_clusters_whose_maps_lie_least_on_the_subject_come_first():
     assert ordered(without, grouping).clusters.tolist() == made.tolist()
 
 
+def test_cases_whose_maps_lie_least_on_the_subject_are_shown_first():
+    """Lifts of 2, 0.5, 0.25 and 0.5; one case has no subject, and one no mass."""
+    mass, area = [0.4, 0.1, 0.05, 0.2, 0.3, np.nan], [0.2, 0.2, 0.2, 0.4, 0, 0.3]
+    shares = np.arange(6, dtype=float)[:, None, None] * np.ones((6, 1, 2))
+    cases = pd.DataFrame({"id": list("abcdef"), "margin_mass.subject": mass, "area.subject": area})
+    told = off_subject(Selection(cases, shares, 6, 0), most=3)
+    assert told["n"] == 4
+    assert [(one["id"], one["lift"]) for one in told["cases"]] == [
+        ("c", pytest.approx(0.25)), ("b", pytest.approx(0.5)), ("d", pytest.approx(0.5)),
+    ]  # fmt: skip
+    assert told["cases"][2] | {"lift": 0.5} == {"id": "d", "mass": 0.2, "area": 0.4, "lift": 0.5}
+    assert told["mean_map"] == [[2, 2]]  # of c, b and d
+    assert off_subject(Selection(cases.assign(**{"area.subject": 0}), shares, 6, 0)) is None
+    assert off_subject(Selection(cases[["id"]], shares, 6, 0)) is None
+
+
+def test_their_sheet_lies_in_the_folder_and_on_the_page(found):
+    least = found.document["off_subject"]
+    lifts = [one["lift"] for one in least["cases"]]
+    assert lifts == sorted(lifts)
+    with Image.open(found.folder / least["sheet"]) as picture:
+        assert picture.width > 700
+    text = (found.folder / "index.html").read_text(encoding="utf-8")
+    assert "Evidence that lies least on the subject" in text
+    assert f"{lifts[0]:.2f} to {lifts[-1]:.2f} (1 is chance)" in text
+    first = text.index(least["cases"][0]["id"])
+    assert first < text.index("By maps, cluster 1")
+
+
 def test_a_discovery_is_in_that_order(found):
     table = pd.read_parquet(found.folder / "clusters.parquet")
     for kind in found.document["kinds"]:
@@ -597,7 +626,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_comes_from_outside(tmp_pat
     assert "&lt;b&gt;" in text
     assert "\u202e" not in text
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
-    assert text.count("<img") == text.count('alt="') == 4
+    assert text.count("<img") == text.count('alt="') == 5
     assert re.findall(r"<h(\d)", text)[:3] == ["1", "2", "2"]
     assert "Hints, not findings" in text
     assert "[regions] cues" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from benchmarks.discovery_truth.rule import (
     is_found,
     judged,
     rank,
+    sorted_alone,
     tails,
     told_apart,
 )
@@ -116,6 +118,16 @@ def test_the_order_by_size_is_judged_too():
     found = errors(found.cue, found.caused, np.where(CLUSTERS == 3, 0.1, 0.3))
     told = judged(found, in_order(found, CLUSTERS))
     assert (told["rank"], told["found"], told["found_by_size"]) == (1, True, False)
+
+
+def test_errors_are_cut_by_their_own_lift_where_nothing_is_clustered():
+    subject = [0.5, 0.1, 0.4, 0.2, 0.9, 0.3]
+    area = [0.1, 0.1, 0.4, 0.4, 0.3, 0.3]  # lifts 5, 1, 1, 0.5, 3, 1
+    found = replace(errors([0.1] * 6, [True] * 6, subject), subject_area=np.array(area))
+    cut = sorted_alone(found, np.array([3, 1, 2, 1, 2, 2]))  # sets of 2, 3 and 1
+    np.testing.assert_array_equal(cut, [3, 1, 2, 1, 2, 2])
+    cut = sorted_alone(found, np.array([1, 2, 2, 2, 3, 3]))  # of 1, 3 and 2
+    np.testing.assert_array_equal(cut, [3, 2, 2, 1, 3, 2])
 
 
 def test_where_all_errors_show_the_cue_chance_finds_it_too_and_nothing_is_told_apart():
@@ -243,8 +255,8 @@ def test_tables_and_their_place():
         too_few | {"by": "features"},
     ]
     tables = markdown(pd.DataFrame(rows))
-    assert "| 90/10 | maps | 1 of 2 | 1 | **1 of 2** | 0.0 | 1 | 1 | 0 |" in tables
-    assert "| 90/10 | features | 1 of 2 | 0 | **0 of 2** | 0.0 | 0 | 0 | 0 |" in tables
+    assert "| 90/10 | maps | 1 of 2 | 1 | **1 of 2** | 0.0 | 1 | 1 | 1 | 0 |" in tables
+    assert "| 90/10 | features | 1 of 2 | 0 | **0 of 2** | 0.0 | 0 | 0 | 0 | 0 |" in tables
     assert (
         "| tag, 3000, plain | 40 | 75 % | 50 % | 2.0 | 2 of 3: 12, 83 %, 5.0 / 1.0 | 0.01 | 0.00 | "
         "none of 3 | 0.30 | 0.00 |" in tables

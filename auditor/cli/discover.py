@@ -128,6 +128,12 @@ def _tell(made: Discovered) -> None:
         f"Clustered {told['clustered']:,} of {counted(told['considered'], what)}"
         f" ({told['without_positive_evidence']:,} without positive evidence)."
     )
+    least = document["off_subject"]
+    if least is not None:
+        on = f"\nEvidence of the {len(least['cases'])} cases that lies least on the subject: lift "
+        where = "" if least["sheet"] is None else f"; {least['sheet']}"
+        lifts = [case["lift"] for case in (least["cases"][0], least["cases"][-1])]
+        click.echo(f"{on}{lifts[0]:.2f} to {lifts[1]:.2f} (1 is chance){where}")
     for kind in document["kinds"]:
         click.echo(f"\nBy {kind['by']}: {printable(kind['text'])}")
         for cluster in kind["clusters"]:

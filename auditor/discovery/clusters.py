@@ -51,6 +51,34 @@ def ordered(selection: Selection, grouping: Grouping) -> Grouping:
     return replace(grouping, clusters=numbers[grouping.clusters - 1])
 
 
+def off_subject(selection: Selection, most: int = SHOWN) -> dict[str, Any] | None:
+    """The cases whose own maps lie least on the subject, by their lift on it, the lowest first.
+
+    No clusters, so that kinds of evidence stand side by side. `n` cases have a subject at all;
+    `cases` are up to `most` of them, with `mass`, `area` and `lift`, and `mean_map` is theirs.
+    None where no case has one.
+    """
+    every = np.ones(len(selection.cases), dtype=np.bool_)
+    known = _known(selection, every, SUBJECT)
+    masses = _masses(selection, every, SUBJECT)
+    if masses is None:
+        return None
+    mass, area = masses
+    order = np.argsort(mass / area, kind="stable")[:most]
+    rows = np.flatnonzero(known)[order]
+    return {
+        "n": len(mass),
+        "cases": [
+            {"id": case, "mass": float(m), "area": float(a), "lift": float(m / a)}
+            for case, m, a in zip(
+                selection.cases["id"].astype(str).iloc[rows], mass[order], area[order], strict=True
+            )
+        ],
+        "mean_map": selection.shares[rows].mean(0).round(6).tolist(),
+        "sheet": None,
+    }
+
+
 def described(
     selection: Selection, grouping: Grouping, attributes: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -170,13 +198,23 @@ def _masses(
     selection: Selection, own: NDArray[np.bool_], region: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Mass and area of a region in those of these cases that have it; None where none has."""
+    known = _known(selection, own, region)
+    if not known.any():
+        return None
+    cases = selection.cases[known]
+    mass, area = (cases[f"{name}.{region}"] for name in ("margin_mass", "area"))
+    return mass.to_numpy(dtype=np.float64), area.to_numpy(dtype=np.float64)
+
+
+def _known(selection: Selection, own: NDArray[np.bool_], region: str) -> NDArray[np.bool_]:
+    """[cases] which of these cases have a region."""
     cases = selection.cases
     if f"area.{region}" not in cases:
-        return None
+        return np.zeros(len(cases), dtype=np.bool_)
     mass = cases[f"margin_mass.{region}"].to_numpy(dtype=np.float64)
     area = cases[f"area.{region}"].to_numpy(dtype=np.float64)
-    known = own & ~np.isnan(mass) & (area > 0)
-    return (mass[known], area[known]) if known.any() else None
+    known: NDArray[np.bool_] = own & ~np.isnan(mass) & (area > 0)
+    return known
 
 
 def _told(cluster: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from auditor.datasets import Dataset
-from auditor.discovery.clusters import HINT, NEXT, NO_STRUCTURE, described, nearest, ordered
+from auditor.discovery.clusters import (
+    HINT,
+    NEXT,
+    NO_STRUCTURE,
+    described,
+    nearest,
+    off_subject,
+    ordered,
+)
 from auditor.discovery.options import MOST_CLUSTERS, DiscoveryOptions, Kind
 from auditor.discovery.page import page
 from auditor.discovery.selection import (
@@ -40,6 +48,8 @@ from auditor.store import Run
 
 VERSION = 1
 """Of clusters.json: grows when a reader of it would have to change."""
+
+_OUTLINED = "outlined: where the map holds half of its maximum or more."
 
 Step = Literal["comparing", "drawing"]
 Progress = Callable[[Step, int, int], None]
@@ -90,13 +100,13 @@ def discover(
     if not groupings:
         raise RunError(f"{run.path}: {notes[-1]}")
     kinds = [_kind(run, selection, kind, grouping) for kind, grouping in groupings.items()]
+    least = off_subject(selection)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         part = Path(temporary) / "made"
         part.mkdir()
         if opened is not None:
-            shown = _sheets(run, opened, selection, groupings, kinds, options, part, told)
-            notes += shown
+            notes += _sheets(run, opened, selection, groupings, least, kinds, options, part, told)
             made = task(run, opened, selection, groupings)
             (part / "coco.json").write_text(written_task(made), "ascii", newline="\n")
             if made.problems:
@@ -104,7 +114,7 @@ def discover(
                     f"{counted(made.problems, 'image')} or its masks cannot be read, and "
                     "coco.json lacks them."
                 )
-        document = _document(run, options, selection, kinds, notes, opened is not None)
+        document = _document(run, options, selection, least, kinds, notes, opened is not None)
         text = json.dumps(document, indent=1, allow_nan=False)
         (part / "clusters.json").write_text(text + "\n", "ascii", newline="\n")
         pq.write_table(_table(selection, groupings), part / "clusters.parquet")
@@ -212,50 +222,93 @@ def _sheets(
     dataset: Dataset,
     selection: Selection,
     groupings: Mapping[Kind, Grouping],
+    least: dict[str, Any] | None,
     kinds: list[dict[str, Any]],
     options: DiscoveryOptions,
     folder: Path,
     told: Progress,
 ) -> list[str]:
-    """Draw the contact sheets, name them in `kinds`, and return notes."""
+    """Draw the contact sheets, name them in `least` and `kinds`, and return notes."""
     if not options.images:
         return []
     shown = Blurred.of(dataset, options.blur) if options.blur else dataset
     preprocess = Preprocess.read(run.info["model"]["preprocess"])
     at = places(dataset)
-    total, done, hidden = sum(one.count for one in groupings.values()), 0, 0
-    for kind in kinds:
-        grouping = groupings[kind["by"]]
-        for cluster in kind["clusters"]:
-            told("drawing", done, total)
-            tiles = []
-            for row in nearest(grouping, cluster["number"]):
-                case = selection.cases.iloc[int(row)]
-                pixels = _pixels(shown, preprocess, at[str(case["id"])])
-                hidden += pixels is None
-                subtitle = f"{case['label']} → {case['predicted']}"
-                share = selection.shares[row]
-                tiles.append(Tile(pixels, share, str(case["id"]), subtitle))
-            title = f"By {kind['by']}: cluster {cluster['number']} of {grouping.count}"
-            warning = "" if kind["structure"] else f"{NO_STRUCTURE.capitalize()}. "
-            lines = [
-                cluster["text"],
-                f"{warning}A hint, not a finding: a cluster is no cause. Shown: "
-                f"{counted(len(tiles), 'case')} nearest the centre; outlined: where the map holds "
-                "half of its maximum or more.",
-            ]
-            name = f"{kind['by']}-cluster-{cluster['number']:02}.png"
-            mean = np.array(cluster["mean_map"])
-            sheet(title, lines, mean, tiles).save(folder / name)
-            cluster["sheet"] = name
-            done += 1
-    told("drawing", total, total)
+    wanted = [] if least is None else [_off_subject(selection, least)]
+    wanted += [
+        _of_cluster(groupings[kind["by"]], kind, cluster)
+        for kind in kinds
+        for cluster in kind["clusters"]
+    ]
+    hidden = 0
+    for done, one in enumerate(wanted):
+        told("drawing", done, len(wanted))
+        tiles = []
+        for row, more in zip(one.rows, one.more, strict=True):
+            case = selection.cases.iloc[int(row)]
+            pixels = _pixels(shown, preprocess, at[str(case["id"])])
+            hidden += pixels is None
+            subtitle = f"{case['label']} → {case['predicted']}{more}"
+            tiles.append(Tile(pixels, selection.shares[row], str(case["id"]), subtitle))
+        mean = np.array(one.entry["mean_map"])
+        sheet(one.title, one.lines, mean, tiles).save(folder / one.name)
+        one.entry["sheet"] = one.name
+    told("drawing", len(wanted), len(wanted))
     if not hidden:
         return []
     return [
         f"{counted(hidden, 'picture')} on the contact sheets cannot be shown: the image cannot be "
         "read, or a region that was to be made unrecognisable is not annotated in it."
     ]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """What a contact sheet is to show."""
+
+    name: str
+    title: str
+    lines: Sequence[str]
+    rows: Sequence[int]
+    """Of the selection, in the order of the sheet."""
+    more: Sequence[str]
+    """What stands beside label and prediction of each."""
+    entry: dict[str, Any]
+    """Of clusters.json, with `mean_map`, and `sheet` to be filled in."""
+
+
+def _of_cluster(grouping: Grouping, kind: Mapping[str, Any], cluster: dict[str, Any]) -> _Sheet:
+    rows = nearest(grouping, cluster["number"]).tolist()
+    warning = "" if kind["structure"] else f"{NO_STRUCTURE.capitalize()}. "
+    return _Sheet(
+        f"{kind['by']}-cluster-{cluster['number']:02}.png",
+        f"By {kind['by']}: cluster {cluster['number']} of {grouping.count}",
+        [
+            cluster["text"],
+            f"{warning}A hint, not a finding: a cluster is no cause. Shown: "
+            f"{counted(len(rows), 'case')} nearest the centre; {_OUTLINED}",
+        ],
+        rows,
+        [""] * len(rows),
+        cluster,
+    )
+
+
+def _off_subject(selection: Selection, least: dict[str, Any]) -> _Sheet:
+    place = {case: row for row, case in enumerate(selection.cases["id"].astype(str))}
+    cases = least["cases"]
+    return _Sheet(
+        "off-subject.png",
+        "Evidence that lies least on the subject",
+        [
+            f"The {len(cases)} of {counted(least['n'], 'case')} whose margin maps have the lowest "
+            "lift on the annotated subject, whatever they lie on instead.",
+            f"A hint, not a finding: a map is no cause. Shown with the lift of each; {_OUTLINED}",
+        ],
+        [place[case["id"]] for case in cases],
+        [f", lift {case['lift']:.2f}" for case in cases],
+        least,
+    )
 
 
 def _pixels(dataset: Dataset, preprocess: Preprocess, place: int) -> NDArray[np.uint8] | None:
@@ -269,6 +322,7 @@ def _document(
     run: Run,
     options: DiscoveryOptions,
     selection: Selection,
+    least: dict[str, Any] | None,
     kinds: list[dict[str, Any]],
     notes: list[str],
     with_task: bool,
@@ -294,6 +348,7 @@ def _document(
             "left_out": selection.left_out,
             "clustered": len(selection.cases),
         },
+        "off_subject": least,
         "kinds": kinds,
         "task": "coco.json" if with_task else None,
         "notes": notes,

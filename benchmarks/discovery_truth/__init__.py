@@ -58,5 +58,7 @@ Where most errors are caused by the cue, most sets of errors show it, so control
 discovery does, 1000 times; the share of times that the rule finds the cue. *Told apart*: the first
 or second cluster shows the cue, and has a lift on it, or a share of caused errors, that at most
 2.5 % of the random clusters of the same number have. Two clusters and two ways: by chance that is
-in one model of ten at most. *All errors*: whether all of them, as one set, show the cue.
+in one model of ten at most. *All errors*: whether all of them, as one set, show the cue. *Sorting
+alone*: the errors put in order by the lift of their own maps on the subject, the lowest first, and
+cut into sets of the clusters' sizes, as if there were no clustering.
 """

@@ -69,6 +69,17 @@ def by_size(clusters: Numbers) -> Numbers:
     return _numbered(clusters, -np.bincount(clusters)[1:])
 
 
+def sorted_alone(errors: Errors, clusters: Numbers) -> Numbers:
+    """No clusters: errors by their own lift on the subject, cut into sets of the same sizes.
+
+    The lowest lift first, as are clusters in discovery's order.
+    """
+    lifts = errors.subject / errors.subject_area
+    sets = np.empty_like(clusters)
+    sets[np.argsort(lifts, kind="stable")] = np.sort(clusters)
+    return sets
+
+
 def _numbered(clusters: Numbers, keys: Sequence[float] | NDArray[np.intp]) -> Numbers:
     """Numbers from 1 in the ascending order of the clusters' keys."""
     numbers = np.empty(len(keys), dtype=np.intp)
@@ -118,6 +129,7 @@ def judged(errors: Errors, clusters: Numbers) -> dict[str, object]:
         "rank": first,
         "found": is_found(first),
         "found_by_size": is_found(rank(errors, by_size(clusters))),
+        "found_sorted": is_found(rank(errors, sorted_alone(errors, clusters))),
         "told_apart": told_apart(errors, clusters, deals),
         "whole": errors.shows(np.ones(len(clusters), dtype=np.bool_)),
         "random": float(np.mean([is_found(rank(errors, deal)) for deal in deals])),

@@ -14,8 +14,9 @@ BEGIN = "<!-- python -m benchmarks.discovery_truth --write: begin -->"
 END = "<!-- python -m benchmarks.discovery_truth --write: end -->"
 TOTALS = (
     "| trained at | by | models clustered | structure beyond chance | **found** | "
-    "found in random clusters | told apart | found, largest first | all errors show it |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "found in random clusters | told apart | found, largest first | found by sorting alone | "
+    "all errors show it |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 )
 HEAD = (
     "| trained at | cue, seed, network | errors | with the cue | caused | lift | maps | p | "
@@ -49,15 +50,22 @@ def written(page: str, tables: str, file: Path) -> str:
 
 def _total(condition: str, by: str, some: pd.DataFrame) -> str:
     of = len(some)
-    structure, found, apart, sized, whole = (
+    structure, found, apart, sized, cut, whole = (
         sum(value is True or value == 1 for value in some[name])
-        for name in ("structure", "found", "told_apart", "found_by_size", "whole")
+        for name in (
+            "structure",
+            "found",
+            "told_apart",
+            "found_by_size",
+            "found_sorted",
+            "whole",
+        )
     )
     clustered = int((some["clusters"] > 0).sum())
     return (
         f"| {condition} | {by} | {clustered} of {of} | {structure} | "
         f"**{found} of {of}** | {some['random'].fillna(0).sum():.1f} | "
-        f"{apart} | {sized} | {whole} |"
+        f"{apart} | {sized} | {cut} | {whole} |"
     )
 
 
