@@ -44,20 +44,21 @@ left.text_input("A", opened.run.path.name, disabled=True, help="Chosen in the si
 right.selectbox("B", others, key="compare_with", on_change=change)
 try:
     b = state.served().library.open(second)
-    differ = changed_data(opened.run, b.run)
-    if differ is not None:
-        place = st.empty()
-        if not st.toggle("Compare all the same", key=f"changed_{second}"):
-            place.warning(
-                f"The datasets of the two runs are not the same ({plain(differ)}): what is fixed "
-                "or broken may be a changed image or annotation."
-            )
-            st.stop()
     with st.spinner("Pairing the cases …", show_time=True):
-        found = comparison(opened.run, b.run, differ is not None)
+        found = comparison(opened.run, b.run)
 except AuditorError as error:
     st.error(plain(error))
     st.stop()
+
+differ = changed_data(opened.run, b.run)
+if differ is not None:
+    place = st.empty()
+    if not st.toggle("Compare all the same", key=f"changed_{second}"):
+        place.warning(
+            f"The datasets of the two runs are not the same ({plain(differ)}): what is fixed or "
+            "broken may be a changed image or annotation."
+        )
+        st.stop()
 
 paired = found.accuracy
 columns = st.columns(4)

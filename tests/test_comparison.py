@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import auditor
 from auditor.configuration import DatasetConfig
 from auditor.errors import RunError
 from auditor.findings import Comparison
+from auditor.pipeline import Settings
 from auditor.statistics import paired_difference
 from auditor.store import Run, open_run
 from tests.colours import classifier, write_dataset
@@ -354,13 +356,11 @@ def test_other_labels_and_annotations_are_refused(tmp_path: Path, runs: tuple[Ru
 @pytest.mark.parametrize(
     ("other", "told"),
     [
+        ({"contents": {"images": "2", "masks": None}}, "image files have other sizes"),
+        ({"contents": {"images": "1", "masks": "2"}}, "mask files have other sizes"),
         (
-            {"identity": {"dataset": "another"}},
-            "images, region files or other columns were changed",
-        ),
-        (
-            {"provenance": {"inputs": {"labels.csv": "2", "regions.csv": "1"}}},
-            "files that differ: labels.csv",
+            {"provenance": {"inputs": {"regions.json": "2", "more.json": "1"}}},
+            "files that hold the regions differ: regions.json",
         ),
     ],
 )
@@ -371,10 +371,13 @@ def test_changed_data_are_refused_unless_asked_for(
     other: dict[str, Any],
     told: str,
 ):
-    inputs = {"inputs": {"labels.csv": "1", "regions.csv": "1", "only-a.csv": "1"}}
-    a = write(tmp_path / "c", table("a"), provenance=inputs)
+    own = {
+        "contents": {"images": "1", "masks": None},
+        "provenance": {"inputs": {"regions.json": "1", "only-a.json": "1"}},
+    }
+    a = write(tmp_path / "c", table("a"), **own)
     path = tmp_path / "d"
-    text = refusal(a, path, table("b"), **other)
+    text = refusal(a, path, table("b"), **(own | other))
     assert text.startswith("d: its dataset is not that of c, although ids, labels and shared")
     assert told in text
     assert "--changed" in text
@@ -479,6 +482,45 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     plain = auditor.audit(classifier(), dataset, folder / "plain")
     strict = classifier(threshold=0.999, origin={"training": training})
     return plain, auditor.audit(strict, dataset, folder / "strict")
+
+
+def test_only_changed_pictures_and_masks_are_changed_data(tmp_path: Path):
+    """A dataset as people go on with it: more columns, cues, line ends, another place."""
+
+    def audited(folder: Path, name: str, cues=("cue",), **config: Any) -> Run:
+        path = folder / "manifest.csv"
+        given = DatasetConfig(path=path, format="manifest", **config)
+        roles = auditor.RegionRoles(subject=("thing",), cues=cues)
+        dataset = auditor.open_dataset(given, regions=roles)
+        settings = Settings(evidence=0)
+        return auditor.audit(classifier(), dataset, tmp_path / "runs" / name, settings=settings)
+
+    first = tmp_path / "first"
+    first.mkdir()
+    path = write_dataset(first, 12)
+    a = audited(first, "a")
+    moved = tmp_path / "moved"
+    shutil.copytree(first, moved)
+    path = moved / "manifest.csv"
+    cases = pd.read_csv(path).assign(hand="left", person="p", note="n")
+    cases["region.spot"] = cases["region.cue"]
+    cases.iloc[::-1].to_csv(path, index=False, lineterminator="\r\n")
+    named = {"attributes": ("size", "hand"), "cluster": "person"}
+    b = audited(moved, "b", cues=("cue", "spot"), **named)
+    found = auditor.compare(a, b)
+    assert found.accuracy.difference == 0
+    assert any("differ by hash" in str(note) for note in found.notes)
+
+    for name, file, told in (("c", "0000.cue.png", "mask"), ("d", "0000.png", "image")):
+        changed = tmp_path / name
+        shutil.copytree(first, changed)
+        with (changed / file).open("ab") as picture:
+            picture.write(b"one more")
+        with pytest.raises(RunError, match=f"is not that of .*{told} files have other sizes"):
+            auditor.compare(a, audited(changed, name))
+    # Which masks were changed cannot be told between runs that read others; pictures can.
+    with pytest.raises(RunError, match="image files"):
+        auditor.compare(b, open_run(tmp_path / "runs" / "d"))
 
 
 def test_of_two_audits(audits: tuple[Run, Run]):

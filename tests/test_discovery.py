@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -363,9 +364,12 @@ def test_a_cluster_says_what_it_is_pure_in_and_where_its_evidence_lies(found):
 
 
 def test_clusters_whose_maps_lie_least_on_the_subject_come_first():
-    """Three clusters of 4, 3 and 2 cases: lifts of 2, 0.5 and, in the one case known, 1."""
-    mass = [0.4, 0.4, 0.4, 0.4, 0.1, 0.1, 0.1, 0.3, np.nan]
-    area = [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.3]
+    """Three clusters of 4, 3 and 2 cases: lifts of 2, 0.5 and, in the one case known, 1.
+
+    The second has 0.3 on 0.6 of the area; the mean of its cases' own lifts would be 2.9.
+    """
+    mass = [0.4, 0.4, 0.4, 0.4, 0.08, 0.1, 0.12, 0.3, np.nan]
+    area = [0.2, 0.2, 0.2, 0.2, 0.01, 0.2, 0.39, 0.3, 0.3]
     made = np.repeat([1, 2, 3], [4, 3, 2])
     grouping = replace(grouped(map_vectors(planted(40, 1)[0]), seed=0), clusters=made, count=3)
 
@@ -595,6 +599,75 @@ def test_images_of_tools_are_known_by_the_end_of_their_paths(tmp_path):
         place("b/y z.png", "y z.png")
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("images", "id"), ("images", "file_name"), ("images", "height"), ("images", "width"),
+        ("annotations", "image_id"), ("annotations", "category_id"),
+        ("categories", "id"), ("categories", "name"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["none", None])
+def test_what_a_tools_file_lacks_is_named(tmp_path, kind, key, value):
+    outline = {"id": 1, "image_id": 0, "category_id": 7, "segmentation": [[0, 0, 2, 0, 2, 2]]}
+    returned(tmp_path, ["a/x.png"], [outline])
+    (tmp_path / "out.json").unlink()
+    tool = json.loads((tmp_path / "tool.json").read_text())
+    entry = dict(tool[kind][0])
+    if value is None:
+        entry[key] = None
+    else:
+        del entry[key]
+    tool[kind].append(entry)
+    (tmp_path / "tool.json").write_text(json.dumps(tool))
+    files = tmp_path / "whole.json", tmp_path / "tool.json"
+    with pytest.raises(AuditorError, match=rf"tool\.json: {kind}\[1\] lacks {key}; give a COCO"):
+        add_region(*files, "cluster", "cue", tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_what_an_export_lacks_is_named(tmp_path):
+    returned(tmp_path, ["a/x.png"], [])
+    (tmp_path / "out.json").unlink()
+    files = tmp_path / "whole.json", tmp_path / "tool.json"
+    for kind, entry, told in (
+        ("annotations", {"image_id": 1}, "lacks id"),
+        ("images", 3, "lacks id, file_name, height, width"),
+    ):
+        files[0].write_text(json.dumps(WHOLE | {kind: [entry]}))
+        with pytest.raises(AuditorError, match=rf"whole\.json: {kind}\[0\] {told}; give"):
+            add_region(*files, "cluster", "cue", tmp_path / "out.json")
+
+
+def test_an_annotation_of_no_image_is_refused(tmp_path):
+    outline = {"id": 1, "image_id": 5, "category_id": 7, "segmentation": [[0, 0, 2, 0, 2, 2]]}
+    told = r"tool\.json: has an annotation of 'cluster' with image_id 5, and no image with this id"
+    with pytest.raises(AuditorError, match=told):
+        returned(tmp_path, ["a/x.png"], [outline])
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_export_with_a_region_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    returned(tmp_path, ["a/x.png"], [])
+    files = tmp_path / "whole.json", tmp_path / "tool.json"
+    out = tmp_path / "new" / "out.json"
+    add_region(*files, "cluster", "cue", out)
+    assert out.read_bytes() == (tmp_path / "out.json").read_bytes()
+    told = rf"{re.escape(str(files[0] / 'x.json'))}: cannot be written, since .* is no folder"
+    with pytest.raises(AuditorError, match=told):
+        add_region(*files, "cluster", "cue", files[0] / "x.json")
+
+    def full(self, *_, **__):
+        with self.open("w") as file:
+            file.write("{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(out), "write_text", full)
+    with pytest.raises(AuditorError, match="a disk is full"):
+        add_region(*files, "cluster", "cue", out.with_name("half.json"))
+    assert [path.name for path in out.parent.iterdir()] == ["out.json"]
+
+
 def test_boxes_beside_outlines_are_refused(tmp_path):
     box = {"id": 1, "image_id": 0, "category_id": 7, "bbox": [0, 0, 3, 3], "segmentation": []}
     outline = box | {"id": 2, "segmentation": [[0, 0, 2, 0, 2, 2]]}
@@ -686,6 +759,25 @@ def test_places_that_are_taken_are_refused(run, found, tmp_path):
     (tmp_path / "empty").mkdir()
     assert discover(run, tmp_path / "empty", maps).folder.is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"empty"}
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_clustering(
+    run, tmp_path, monkeypatch, auditor_cli
+):
+    def clusters(*_):
+        raise RunError("it clusters")
+
+    monkeypatch.setattr("auditor.discovery.writing.grouped", clusters)
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    told = auditor_cli("discover", run.path, "--out", out, "--by", "maps", "--no-images")
+    assert told.status == 2
+    last = told.err.splitlines()[-1]
+    assert last.startswith(f"auditor: {out}: cannot be written, since {tmp_path / 'file'} is no f")
+    # Where it can be, nothing is left of what was made for it.
+    with pytest.raises(RunError, match="it clusters"):
+        discover(run, tmp_path / "new" / "out", DiscoveryOptions(by="maps", images=False))
+    assert {path.name for path in tmp_path.iterdir()} == {"file"}
 
 
 def test_a_changed_model_or_dataset_is_refused_by_name(run, project, tmp_path, auditor_cli):

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -31,8 +32,11 @@ HEAD = '[dataset]\npath = "none.csv"\nformat = "manifest"\n[model]\n'
 
 
 @contextmanager
-def hanging_up() -> Iterator[tuple[str, list[None]]]:
-    """The address of a server that ends every connection, and an item for each."""
+def hanging_up(*, heard: bool = False) -> Iterator[tuple[str, list[None]]]:
+    """The address of a server that resets every connection, and an item for each.
+
+    Or one that has `heard` the question, and ends the connection without a word.
+    """
     met: list[None] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -41,6 +45,11 @@ def hanging_up() -> Iterator[tuple[str, list[None]]]:
                 while True:
                     connection, _ = server.accept()
                     met.append(None)
+                    if heard:
+                        connection.recv(1 << 16)
+                    else:
+                        reset = struct.pack("ii", 1, 0)
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                     connection.close()
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -196,6 +205,50 @@ def test_only_the_telling_of_tries_is_silenced(constants, monkeypatch, tmp_path,
     ]
 
 
+def test_threads_do_not_leave_the_client_switched(constants, monkeypatch):
+    monkeypatch.setattr(downloads, "_trouble_of_hub", lambda: "nobody is there")
+    began, end, met = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        with downloading(wanted=True):
+            began.set()
+            end.wait(10)
+
+    def second() -> None:
+        met.append("asks")
+        with downloading(wanted=True):
+            met.append(constants.HF_HUB_OFFLINE)
+            end.wait(10)
+            threads[0].join(10)
+
+    threads = [threading.Thread(target=one, daemon=True) for one in (first, second)]
+    threads[0].start()
+    assert began.wait(10)
+    threads[1].start()
+    time.sleep(0.2)
+    assert met == ["asks"]  # and waits
+    with downloading(wanted=False) as hub:  # which waits for nobody
+        assert hub == Hub()
+    end.set()
+    for thread in threads:
+        thread.join(10)
+    assert met == ["asks", True]
+    assert constants.HF_HUB_OFFLINE is False
+
+
+def test_a_thread_does_not_wait_for_itself(constants, monkeypatch):
+    monkeypatch.setattr(downloads, "_trouble_of_hub", lambda: None)
+
+    def nested() -> None:
+        with downloading(wanted=True), downloading(wanted=True):
+            pass
+
+    thread = threading.Thread(target=nested, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
 # -- a slow network ---------------------------------------------------------------------------
 
 
@@ -274,6 +327,9 @@ def test_a_server_is_reached_whatever_it_says(monkeypatch, tmp_path):
     with hanging_up() as (address, met):
         assert unreachable(address) is not None
         assert len(met) == 2
+    with hanging_up(heard=True) as (address, met):
+        assert unreachable(address) is None
+        assert len(met) == 1
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert "refused" in str(unreachable(f"http://127.0.0.1:{port}")).lower()

@@ -40,11 +40,12 @@ from auditor.exports import (
     write_export,
 )
 from auditor.exports.front_matter import front_matter
-from auditor.exports.outlines import outlines
+from auditor.exports.outlines import corners, outlines
 from auditor.exports.request import MaskForm
 from auditor.exports.rle import compressed, runs_of
 from auditor.pipeline.rows import schema
 from auditor.reviews import Draft, Reviews
+from auditor.types import Mask
 from tests.colours import classifier
 from tests.test_interventions import pairs, write
 
@@ -574,6 +575,22 @@ def test_outlines_of_random_masks_cover_each_pixel_once() -> None:
         for points in outlines(mask):
             times += polygons([np.reshape(points, (-1, 2))], mask.shape)
         np.testing.assert_array_equal(times, mask)
+
+
+def test_each_piece_is_walked_around_in_a_window_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Noise has strips of many pieces, whose whole nobody must look through for each."""
+    windows = []
+
+    def walked(piece: Mask) -> Any:
+        windows.append([piece.any(axis=axis)[[0, -1]].all() for axis in (0, 1)])
+        return corners(piece)
+
+    monkeypatch.setattr("auditor.exports.outlines.corners", walked)
+    mask = np.random.default_rng(3).random((60, 60)) < 0.7
+    assert len(outlines(mask)) == len(windows) > 100
+    assert np.all(windows)
 
 
 def test_polygons_are_what_label_studio_converts(

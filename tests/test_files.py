@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,6 +45,97 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     assert file.read_text() == "first"
 
 
+def test_two_writers_do_not_meet_and_files_of_others_stay(tmp_path, monkeypatch):
+    file, own = tmp_path / "out.csv", tmp_path / "out.csv.part"
+    own.write_text("mine")
+    with whole(file) as first, whole(file) as second:
+        second.write_text("second")
+        first.write_text("first")
+    assert file.read_text() == "first"  # which became the file last
+    assert own.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "out.csv.part"}
+
+    monkeypatch.setattr("auditor.files.uuid4", lambda: SimpleNamespace(hex="0" * 32))
+    other = tmp_path / ".out.csv-00000000"
+    other.write_text("somebody's")
+    with pytest.raises(AuditorError, match="File exists"), whole(file):
+        pytest.fail("goes on")
+    assert other.read_text() == "somebody's"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o444, 0o600])
+def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path, mode):
+    file = tmp_path / "out.csv"
+    file.write_text("former")
+    file.chmod(mode)
+    with whole(file) as part:
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+        part.write_text("new")
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("new", mode)
+    with whole(tmp_path / "other.csv") as part:
+        pass
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "other.csv").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path, monkeypatch):
+    link, target = tmp_path / "here" / "out.csv", tmp_path / "there" / "kept.csv"
+    link.parent.mkdir()
+    link.symlink_to("../there/kept.csv")
+    for text in ("first", "second"):  # of no target yet, and of one that is replaced
+        with whole(link) as part:
+            part.write_text(text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+        assert [path.name for path in target.parent.iterdir()] == ["kept.csv"]
+    assert [path.name for path in link.parent.iterdir()] == ["out.csv"]
+
+    def refuses(self: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuses)
+    with pytest.raises(AuditorError) as caught, whole(link):
+        pytest.fail("goes on")
+    told = f"{link}: cannot be written, since the system refuses it in {target.parent} ("
+    assert str(caught.value).startswith(told)
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    thread = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    thread.start()
+    with whole(pipe) as part:
+        part.write_text("told")
+    thread.join(5)
+    assert read == ["told"]
+    assert pipe.is_fifo()
+
+
+def test_folders_that_were_made_go_again_after_an_error(tmp_path):
+    (tmp_path / "old").mkdir()
+
+    def interrupted(*others: str) -> None:
+        with whole(tmp_path / "old" / "new" / "deep" / "out.csv"):
+            for other in others:
+                (tmp_path / other).touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list((tmp_path / "old").iterdir()) == []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted("old/new/others.csv")
+    assert [path.name for path in (tmp_path / "old" / "new").iterdir()] == ["others.csv"]
+
+
+def test_a_folder_in_place_of_the_file(tmp_path):
+    with pytest.raises(AuditorError) as caught, whole(tmp_path):
+        pass
+    told = f"{tmp_path}: cannot be written, since it is a folder; give the name of a file."
+    assert str(caught.value) == told
+
+
 def test_a_file_where_a_folder_is_expected(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file" / "out.csv", tmp_path / "file" / "deep" / "out.csv"):
@@ -71,7 +166,7 @@ def test_the_users_own_path_is_named(tmp_path, monkeypatch, number, told):
     message = str(caught.value)
     expected = told.format(folder=tmp_path)
     assert message.startswith(f"{out}: cannot be written, since {expected}")
-    assert ".part" not in message
+    assert ".out.csv" not in message
 
 
 @pytest.mark.parametrize(
@@ -95,10 +190,20 @@ def test_errors_about_other_files_pass(tmp_path, name, ours):
 
 
 def test_a_full_disk_is_told_without_a_name_and_other_errors_pass(tmp_path):
-    with pytest.raises(AuditorError, match="no space left"), writable(tmp_path / "run"):
+    told = rf"since a disk is full, perhaps that of {re.escape(str(tmp_path))} or of temporary fil"
+    with pytest.raises(AuditorError, match=told), writable(tmp_path / "run"):
         raise OSError(errno.ENOSPC, "No space left on device")
+    told = rf"refuses it, perhaps in {re.escape(str(tmp_path))} \(File too large\)"
+    with pytest.raises(AuditorError, match=told), writable(tmp_path / "run"):
+        raise OSError(errno.EFBIG, "File too large")
     with pytest.raises(OSError, match="truncated"), writable(tmp_path / "run"):
         raise OSError("image file is truncated")
+
+
+@pytest.mark.parametrize("filename", [None, "/"])
+def test_the_root_has_no_folder_above(filename):
+    with pytest.raises(AuditorError, match=r"^/: cannot be written"), writable(Path("/")):
+        raise OSError(errno.ENOSPC, "No space left on device", filename)
 
 
 def test_what_exists_is_replaced_when_that_is_asked(tmp_path):

@@ -307,7 +307,7 @@ def test_changed_data_are_compared_only_when_asked_for(runs: Path) -> None:
     shutil.copytree(runs / "first", runs / "second")
     file = runs / "second" / "run.json"
     info = json.loads(file.read_text(encoding="utf-8"))
-    info["identity"]["dataset"] = "another"
+    info["contents"]["images"] = "another"
     file.write_text(json.dumps(info), encoding="utf-8")
     at = app(runs, "compare", run="first", **{"with": "second"})
     assert "The datasets of the two runs are not the same" in said(at)
@@ -548,8 +548,9 @@ def test_a_damaged_run_breaks_no_case(runs: Path, damage: str, case: str) -> Non
         assert file in re.sub(r"\\(.)", r"\1", " ".join(error.value for error in at.error))
 
 
-ASKED_FOR = ("methods", "layers", "faithfulness")
-"""Looks beside the audit's own maps, which older runs have not; no page reads what was asked."""
+LATER = ("methods", "layers", "faithfulness", "contents")
+"""What older runs have not: looks beside the audit's own maps, of which no page reads what was
+asked, and what is compared of the data."""
 
 
 def test_a_run_that_lacks_anything_of_its_description_breaks_no_page(
@@ -560,7 +561,7 @@ def test_a_run_that_lacks_anything_of_its_description_breaks_no_page(
     for key in json.loads(whole):
         without(file, key)
         (entry,) = Library(runs).entries()
-        if key in ASKED_FOR:
+        if key in LATER:
             assert (key, entry.state) == (key, "finished")
             Library(runs).open("first")
         else:

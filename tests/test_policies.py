@@ -848,7 +848,6 @@ def test_the_exit_status_says_what_came_of_it(
     [
         (["--policy", "{tmp}/none.toml"], "none.toml: cannot be read"),
         (["--policy", "{tmp}/gate.toml", "--baseline", "{tmp}/nowhere"], "nowhere: no such run"),
-        (["--policy", "{tmp}/gate.toml", "--junit", "{tmp}/no/where.xml"], "No such file"),
         (["--policy", "{tmp}/gate.toml", "--json", "--github"], "give one of them"),
         ([], "--policy"),
     ],
@@ -863,6 +862,29 @@ def test_unusable_input_is_status_2(
     assert message in called.err
     assert called.out == ""
     assert "Traceback" not in called.err
+
+
+def test_a_file_that_cannot_be_written_hides_no_outcome(
+    auditor_cli: Call, run: Run, tmp_path: Path
+):
+    held = policy(tmp_path, "[accuracy]\nmin = 0.7")
+    for name, why in ((held.name + "/x.xml", f"{held} is no folder"), ("", "it is a folder")):
+        file = tmp_path / name
+        called = auditor_cli("check", run.path, "--policy", held, "--junit", file, "--json")
+        assert called.status == 2
+        assert json.loads(called.out)["outcomes"][0]["status"] == "pass"
+        assert called.err.startswith(f"auditor: {file}: cannot be written, since {why}; give")
+
+
+def test_junit_is_replaced_and_folders_above_it_are_made(
+    auditor_cli: Call, run: Run, tmp_path: Path
+):
+    held, file = policy(tmp_path, "[accuracy]\nmin = 0.7"), tmp_path / "new" / "deep" / "x.xml"
+    for _ in range(2):
+        called = auditor_cli("check", run.path, "--policy", held, "--junit", file)
+        assert (called.status, called.err) == (0, "")
+        assert file.read_bytes() == junit(check(run, read_policy(held)))
+        file.write_text("former")
 
 
 def test_a_real_run_is_checked(auditor_cli: Call, project: Project, tmp_path: Path):

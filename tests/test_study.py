@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
-from dataclasses import dataclass, replace
+import re
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -263,6 +265,26 @@ def test_what_cannot_be_gone_on_with_is_refused_and_left_alone(tmp_path):
     assert [p.name for p in foreign.iterdir()] == ["chapter.tex"]
     (out / "plan.json").write_text("{", encoding="utf-8")
     with pytest.raises(RunError, match=r"plan\.json: is damaged"):
+        run_study(out, TINY, [0], ["skewed"], 1)
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "run_cell", lambda *_: pytest.fail("trains"))
+    touch = Path.touch
+
+    def full(self, *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "touch", full)
+    with pytest.raises(AuditorError, match="there is no space left"):
+        run_study(tmp_path / "new" / "study", TINY, [0], ["skewed"], 1)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(Path, "touch", touch)
+    out = tmp_path / "study"
+    out.mkdir()
+    (out / "plan.json").write_text(json.dumps(asdict(TINY)), encoding="utf-8")
+    (out / "cells").touch()  # it is gone on with
+    with pytest.raises(AuditorError, match=f"^{re.escape(str(out))}: cannot be written"):
         run_study(out, TINY, [0], ["skewed"], 1)
 
 

@@ -10,15 +10,15 @@ from auditor.findings.untestable import untestable_causes
 from auditor.thresholds import THRESHOLDS
 
 NAN = np.nan
-GATE = "nothing rests on maps that fail a gate; mend what the gate's finding names"
+GATE = "nothing rests on maps that fail a gate: mend what the gate's finding names"
 SILENT = "the margin map has no positive evidence, so only changing pixels can tell"
 PLACE = (
     "other images of the class show the cue at the same place, where no map could tell, so only "
     "changing pixels can"
 )
-FEW = "fewer than 19 other images of the class show the cue; audit more of them"
-SMALL = "the cue is smaller than a cell of the map; give a larger input or a finer model.layer"
-CROPPED = "the crop takes the cue away; see [model.preprocess]"
+FEW = "fewer than 19 other images of the class show the cue: audit more of them"
+SMALL = "the cue is smaller than a cell of the map: give a larger input or a finer model.layer"
+CROPPED = "the crop takes the cue away: see [model.preprocess]"
 NONE = "no cue is annotated in the image, or its masks cannot be used"
 
 Cue = tuple[str | None, float, float]

@@ -9,6 +9,7 @@ import click
 
 from auditor.cli.language import Speaker, in_language
 from auditor.cli.text import json_text, printable
+from auditor.files import whole
 from auditor.language import Language, phrase
 from auditor.policies import Checked, junit, read_policy, summary, table_rows
 from auditor.policies import check as checked_against
@@ -59,12 +60,9 @@ def check(
         raise click.UsageError("--json and --github both write to the output; give one of them.")
     held = read_policy(policy)
     checked = checked_against(open_run(run), held, None if baseline is None else open_run(baseline))
-    if junit_file is not None:
-        junit_file.write_bytes(junit(checked, language))
     if as_json:
         click.echo(json_text(checked.described()))
-        return checked.exit_status
-    if github:
+    elif github:
         # Names from the dataset must not be read as commands where they begin a line.
         token = secrets.token_hex(16)
         click.echo(f"::stop-commands::{token}")
@@ -74,6 +72,9 @@ def check(
             click.echo(printable(line))
     else:
         print_checked(checked, language)
+    if junit_file is not None:  # last, so that a file that cannot be written hides no outcome
+        with whole(junit_file) as part:
+            part.write_bytes(junit(checked, language))
     return checked.exit_status
 
 

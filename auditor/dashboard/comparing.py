@@ -38,9 +38,12 @@ RELIANCE = {
 """The columns of `Comparison.reliance` that are shown, and their headings."""
 
 
-def comparison(a: Run, b: Run, changed: bool) -> Comparison:
-    """What changed from A to B; see `auditor.findings.compare`. The last two are kept."""
-    return _compared(_Keyed(a), _Keyed(b), changed)
+def comparison(a: Run, b: Run) -> Comparison:
+    """What changed from A to B; see `auditor.findings.compare`. The last two are kept.
+
+    Runs between which data were changed are compared too: `changed_data` tells them.
+    """
+    return _compared(_Keyed(a), _Keyed(b))
 
 
 class _Keyed:
@@ -57,8 +60,8 @@ class _Keyed:
 
 
 @lru_cache(maxsize=2)
-def _compared(a: _Keyed, b: _Keyed, changed: bool) -> Comparison:
-    return compare(a.run, b.run, changed=changed)
+def _compared(a: _Keyed, b: _Keyed) -> Comparison:
+    return compare(a.run, b.run, changed=True)
 
 
 def changed_cards(found: Comparison, b: Opened, change: str, start: int, count: int) -> list[Card]:

@@ -114,6 +114,24 @@ class Dataset:
             digest.update(repr((tuple(row), [_bytes_of(file) for file in files])).encode())
         return digest.hexdigest()
 
+    def contents(self, positions: NDArray[np.intp] | None = None) -> dict[str, str | None]:
+        """SHA-256 over what lies in files, in the order of the ids: `images` and `masks`.
+
+        As in `fingerprint`, sizes stand for contents, but nothing else of the dataset counts: not
+        its order, nor which columns are read. `masks` is null where none are files of their own.
+        """
+        ids = self.cases["id"].astype(str).to_numpy()
+        where = np.arange(len(self)) if positions is None else positions
+        images, masks, drawn = hashlib.sha256(), hashlib.sha256(), False
+        for position in where[np.argsort(ids[where], kind="stable")]:
+            place = int(position)
+            size = _bytes_of(self.listing.image_path(place))
+            images.update(repr((ids[place], size)).encode())
+            sizes = [_bytes_of(file) for file in self.listing.region_files(place)]
+            drawn = drawn or bool(sizes)
+            masks.update(repr((ids[place], sizes)).encode())
+        return {"images": images.hexdigest(), "masks": masks.hexdigest() if drawn else None}
+
     def _upright(self, name: str, mask: Mask, stored: Size, orientation: int) -> Mask:
         """The mask as the image is displayed, whichever of the two frames it was drawn in."""
         fits_stored = mask.shape == stored

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from auditor.discovery.options import SHOWN
+from auditor.discovery.options import OFF_SUBJECT, SHOWN
 from auditor.discovery.selection import Selection
 from auditor.discovery.spectral import ALPHA, Grouping
 from auditor.language import counted
@@ -37,9 +37,9 @@ NO_STRUCTURE = "no structure beyond chance"
 def ordered(selection: Selection, grouping: Grouping) -> Grouping:
     """The same clusters, numbered by the lift of their maps on the subject, the lowest first.
 
-    A cue that nobody named lies where the subject does not, and often in a small cluster only, as
-    it may be split by its places. Clusters of the same lift stay as they were; those of whose
-    cases none has a subject come last.
+    A cue that nobody named most often lies where the subject does not, and often in a small
+    cluster only, as it may be split by its places. One within the subject comes last. Clusters
+    of the same lift stay as they were; those of whose cases none has a subject come at the end.
     """
     lifts = [
         np.inf if found is None else found[0].mean() / found[1].mean()
@@ -51,7 +51,7 @@ def ordered(selection: Selection, grouping: Grouping) -> Grouping:
     return replace(grouping, clusters=numbers[grouping.clusters - 1])
 
 
-def off_subject(selection: Selection, most: int = SHOWN) -> dict[str, Any] | None:
+def off_subject(selection: Selection, most: int = OFF_SUBJECT) -> dict[str, Any] | None:
     """The cases whose own maps lie least on the subject, by their lift on it, the lowest first.
 
     No clusters, so that kinds of evidence stand side by side. `n` cases have a subject at all;

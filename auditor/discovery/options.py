@@ -15,6 +15,9 @@ FEWEST = 20
 MOST_CLUSTERS = 12
 SHOWN = 24
 """Cases of a cluster on its contact sheet, those nearest its centre."""
+OFF_SUBJECT = 12
+"""Cases on the sheet of those whose maps lie least on the subject; `benchmarks.discovery_truth`
+tells how the number was chosen."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,17 @@ from urllib.parse import unquote
 
 from auditor.errors import AuditorError
 from auditor.exports.json_document import dumped
+from auditor.files import whole
 from auditor.language import counted
 
 _SHAPE = ("segmentation", "bbox", "area", "iscrowd")
+_FINISHED = {
+    "images": ("id", "file_name", "height", "width"),
+    "annotations": ("image_id", "category_id"),
+    "categories": ("id", "name"),
+}
+"""What every entry of a tool's lists must have."""
+_EXPORTED = _FINISHED | {"annotations": ("id",)}
 
 
 def add_region(
@@ -26,44 +34,51 @@ def add_region(
     is the same, or a longer or shorter path to the same. `out` is opened as the export is, by
     format "coco". Raises `AuditorError` for another file, an unknown category, a region that is
     there already, an image of the tool's that the export lacks, has twice or has in another size,
-    one with outlines and with mere boxes of the category, and if `out` exists.
+    one with outlines and with mere boxes of the category, entries that lack what is read of them,
+    an annotation of an image that is not in its file, and if `out` exists or cannot be written.
     """
     exported, finished, out = Path(exported), Path(finished), Path(out)
     if out.exists():
         raise AuditorError(f"{out}: exists; choose another name, or remove it.")
-    whole, given = _read(exported), _read(finished)
-    if not isinstance(whole.get("info"), dict) or "auditor" not in whole["info"]:
+    base, given = _read(exported, _EXPORTED), _read(finished, _FINISHED)
+    if not isinstance(base.get("info"), dict) or "auditor" not in base["info"]:
         raise AuditorError(f"{exported}: is no COCO file of `auditor export`; give one.")
     names = {one["name"]: one["id"] for one in given["categories"]}
     if category not in names:
         raise AuditorError(
             f"{finished}: has no category {category!r}; it has {', '.join(map(str, names))}."
         )
-    if any(one["name"] == region for one in whole["categories"]):
+    if any(one["name"] == region for one in base["categories"]):
         raise AuditorError(f"{exported}: has a category {region!r} already; give another name.")
-    places = _places(whole, given, exported, finished)
-    number = 1 + max((int(one["id"]) for one in whole["categories"]), default=0)
-    following = 1 + max((int(one["id"]) for one in whole["annotations"]), default=0)
+    places = _places(base, given, exported, finished)
+    number = 1 + max((int(one["id"]) for one in base["categories"]), default=0)
+    following = 1 + max((int(one["id"]) for one in base["annotations"]), default=0)
     drawn = [one for one in given["annotations"] if one["category_id"] == names[category]]
+    for one in drawn:
+        if one["image_id"] not in places:
+            raise AuditorError(
+                f"{finished}: has an annotation of {category!r} with image_id {one['image_id']!r}, "
+                "and no image with this id; add the image, or remove the annotation."
+            )
     _check_boxes(drawn, given["images"], category, finished)
     added = [
         {"id": following + n, "image_id": places[one["image_id"]], "category_id": number}
         | {key: one[key] for key in _SHAPE if key in one}
         for n, one in enumerate(drawn)
     ]
-    whole["annotations"] += added
-    whole["categories"].append({"id": number, "name": region, "supercategory": "cue"})
-    whole["info"]["auditor"]["regions"]["cues"].append(region)
-    with out.open("x", encoding="ascii", newline="\n") as file:
-        file.write(dumped(whole) + "\n")
+    base["annotations"] += added
+    base["categories"].append({"id": number, "name": region, "supercategory": "cue"})
+    base["info"]["auditor"]["regions"]["cues"].append(region)
+    with whole(out) as part:
+        part.write_text(dumped(base) + "\n", "ascii", newline="\n")
     return len(added)
 
 
 def _places(
-    whole: Mapping[str, Any], given: Mapping[str, Any], exported: Path, finished: Path
+    base: Mapping[str, Any], given: Mapping[str, Any], exported: Path, finished: Path
 ) -> dict[Any, Any]:
     """From the image ids of the tool's file to those of the export."""
-    by_path = {_path(one["file_name"]): one for one in whole["images"]}
+    by_path = {_path(one["file_name"]): one for one in base["images"]}
     by_end: dict[str, list[Path]] = {}
     for path in by_path:
         by_end.setdefault(path.name, []).append(path)
@@ -132,14 +147,22 @@ def _check_boxes(
         )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A COCO file, each entry of whose lists has what is `needed` there."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise AuditorError(f"{path}: no such file.") from None
     except ValueError as error:
         raise AuditorError(f"{path}: is not JSON ({error}); give a COCO file.") from None
-    lists = ("images", "annotations", "categories")
-    if not isinstance(document, dict) or not all(isinstance(document.get(k), list) for k in lists):
-        raise AuditorError(f"{path}: lacks one of the lists {', '.join(lists)}; give a COCO file.")
+    if not isinstance(document, dict) or not all(isinstance(document.get(k), list) for k in needed):
+        raise AuditorError(f"{path}: lacks one of the lists {', '.join(needed)}; give a COCO file.")
+    for kind, keys in needed.items():
+        for place, entry in enumerate(document[kind]):
+            lacking = [k for k in keys if not isinstance(entry, dict) or entry.get(k) is None]
+            if lacking:
+                raise AuditorError(
+                    f"{path}: {kind}[{place}] lacks {', '.join(lacking)}; give a COCO file that "
+                    "has it."
+                )
     return document

@@ -40,6 +40,7 @@ from auditor.discovery.tasks import places, task, written_task
 from auditor.errors import AuditorError, CaseError, RunError
 from auditor.exports.identity import identity
 from auditor.exports.request import Request
+from auditor.files import folders_above
 from auditor.geometry import Preprocess
 from auditor.language import counted
 from auditor.report.blurring import Blurred
@@ -79,8 +80,8 @@ def discover(
     What it holds is listed in docs/discovery.md. `dataset` is given where it is open; otherwise it
     is opened from the run's configuration. `features` gives the features under maps, which
     `auditor.pipeline.featuring` makes; it is needed unless cases are clustered by maps alone.
-    The folder appears whole or not at all. Raises `AuditorError`, for instance for fewer than 20
-    errors.
+    The folder appears whole or not at all; where it cannot be written, that is found before
+    anything is clustered. Raises `AuditorError`, for instance for fewer than 20 errors.
     """
     out, options = Path(out), options or DiscoveryOptions()
     told = progress or (lambda _step, _done, _total: None)
@@ -89,22 +90,25 @@ def discover(
     opened, notes = _opened(run, dataset, options)
     if opened is not None:
         _refuse_missing(run, opened, selection)
-    groupings: dict[Kind, Grouping] = {}
-    for number, kind in enumerate(options.kinds):
-        vectors = _vectors(kind, selection, features)
-        found = grouped(vectors, options.seed, options.clusters, _part(told, number, options))
-        if found is None:
-            notes.append(f"All {len(selection.cases)} cases have the same {kind}: no clusters.")
-        else:
-            groupings[kind] = ordered(selection, found)
-    if not groupings:
-        raise RunError(f"{run.path}: {notes[-1]}")
-    kinds = [_kind(run, selection, kind, grouping) for kind, grouping in groupings.items()]
-    least = off_subject(selection)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+    # Made first: a place that cannot be written is found now, not after the clustering.
+    with (
+        folders_above(out),
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary,
+    ):
         part = Path(temporary) / "made"
         part.mkdir()
+        groupings: dict[Kind, Grouping] = {}
+        for number, kind in enumerate(options.kinds):
+            vectors = _vectors(kind, selection, features)
+            found = grouped(vectors, options.seed, options.clusters, _part(told, number, options))
+            if found is None:
+                notes.append(f"All {len(selection.cases)} cases have the same {kind}: no clusters.")
+            else:
+                groupings[kind] = ordered(selection, found)
+        if not groupings:
+            raise RunError(f"{run.path}: {notes[-1]}")
+        kinds = [_kind(run, selection, kind, grouping) for kind, grouping in groupings.items()]
+        least = off_subject(selection)
         if opened is not None:
             notes += _sheets(run, opened, selection, groupings, least, kinds, options, part, told)
             made = task(run, opened, selection, groupings)

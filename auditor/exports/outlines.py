@@ -28,9 +28,10 @@ def outlines(mask: Mask) -> list[list[int]]:
         top, left = window[0].start, window[1].start
         cuts = [0, *_through_holes(part), part.shape[1]]
         for start, end in pairwise(cuts):
-            pieces, count = ndimage.label(part[:, start:end])
-            for piece in range(1, count + 1):
-                around = corners(pieces == piece) + np.array([top, left + start])
+            pieces, _ = ndimage.label(part[:, start:end])
+            for piece, (down, right) in enumerate(ndimage.find_objects(pieces), start=1):
+                corner = np.array([top + down.start, left + start + right.start])
+                around = corners(pieces[down, right] == piece) + corner
                 found.append(around[:, ::-1].ravel().tolist())
     return found
 

@@ -114,18 +114,27 @@ def _check_values(a: Run, b: Run, column: str, in_a: pd.Series, in_b: pd.Series)
 
 
 def changed_data(a: Run, b: Run) -> Phrase | None:
-    """What tells that the images or annotations of two runs differ beyond what can be paired.
+    """What tells that images or masks were changed between two runs over the same cases.
 
-    Null where nothing does. That one run reads attributes or regions which the other does not is
-    no sign of it, although the fingerprints then differ; a file with another content is.
+    Null where nothing does. Images and mask files are compared by their sizes; masks, and files
+    that hold them themselves, only where both runs read the same regions. Runs that were written
+    before sizes were kept apart have nothing to compare.
     """
-    files = _changed_files(a, b)
-    if files:
-        return phrase("files that differ: {files}", files=listed(files))
-    same = all(a.info[key] == b.info[key] for key in ("attributes", "regions"))
-    if same and _fingerprint(a) != _fingerprint(b):
-        return phrase("images, region files or other columns were changed in between")
-    return None
+    ours, theirs = (run.info.get("contents", {}) for run in (a, b))
+    if not ours or not theirs:
+        return None
+    if ours["images"] != theirs["images"]:
+        return phrase("image files have other sizes")
+    if a.info["regions"] != b.info["regions"]:
+        return None
+    if ours["masks"] != theirs["masks"]:
+        return phrase("mask files have other sizes")
+    files = [] if ours["masks"] else _changed_files(a, b)
+    return (
+        phrase("files that hold the regions differ: {files}", files=listed(files))
+        if files
+        else None
+    )
 
 
 def _changes(correct_a: pd.Series, correct_b: pd.Series) -> pd.Series:
@@ -155,7 +164,8 @@ def notes(a: Run, b: Run) -> tuple[Phrase, ...]:
     elif _fingerprint(a) != _fingerprint(b):
         told.append(
             phrase(
-                "The datasets differ by hash, since other attributes or regions are read of them."
+                "The datasets differ by hash: other attributes, regions or columns are read of "
+                "them, or were changed, than those that are compared."
             )
         )
     if weights[0] == weights[1]:

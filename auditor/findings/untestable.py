@@ -27,7 +27,7 @@ def untestable_causes(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thre
     found: list[tuple[NDArray[np.bool_], Phrase]] = [
         (
             able & ~np.isnan(excess),
-            phrase("nothing rests on maps that fail a gate; mend what the gate's finding names"),
+            phrase("nothing rests on maps that fail a gate: mend what the gate's finding names"),
         ),
         (
             usable & np.isnan(excess),
@@ -43,18 +43,18 @@ def untestable_causes(cases: pd.DataFrame, cues: Sequence[str], thresholds: Thre
         (
             usable,
             phrase(
-                "fewer than {fewest} other images of the class show the cue; audit more of them",
+                "fewer than {fewest} other images of the class show the cue: audit more of them",
                 fewest=thresholds.fewest_references,
             ),
         ),
         (
             status == "below_resolution",
             phrase(
-                "the cue is smaller than a cell of the map; give a larger input or a finer "
+                "the cue is smaller than a cell of the map: give a larger input or a finer "
                 "model.layer"
             ),
         ),
-        (status == "cropped_out", phrase("the crop takes the cue away; see [model.preprocess]")),
+        (status == "cropped_out", phrase("the crop takes the cue away: see [model.preprocess]")),
     ]
     left = np.ones(len(cases), dtype=bool)
     counted = []

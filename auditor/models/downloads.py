@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from auditor.models.extras import reason
@@ -31,6 +32,8 @@ _NOISE = {
     "root": ("Failed to download weights for tag",),  # OpenCLIP, beside raising the same
 }
 """Of each logger, what its libraries tell about a failure that Auditor's error tells."""
+_SWITCH = threading.RLock()
+"""Held while the hub's client is switched, which is one for all threads."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +70,22 @@ def downloading(*, wanted: bool) -> Iterator[Hub]:
     """Load from the Hugging Face hub meanwhile, or from its cache alone where it does not answer.
 
     Where nothing is `wanted` of it, nothing is asked and nothing changes. Otherwise its client is
-    switched to its own offline mode until the end, and does not tell of its tries.
+    switched to its own offline mode until the end, and does not tell of its tries. Other threads
+    that want something of it wait until then.
     """
     if not wanted:
         yield Hub()
         return
     constants: Any = importlib.import_module("huggingface_hub.constants")
-    before = constants.HF_HUB_OFFLINE
-    hub = Hub(_trouble_of_hub(), Path(constants.HF_HUB_CACHE))
-    constants.HF_HUB_OFFLINE = hub.trouble is not None
-    try:
-        with _quiet():
-            yield hub
-    finally:
-        constants.HF_HUB_OFFLINE = before
+    with _SWITCH:
+        before = constants.HF_HUB_OFFLINE
+        hub = Hub(_trouble_of_hub(), Path(constants.HF_HUB_CACHE))
+        constants.HF_HUB_OFFLINE = hub.trouble is not None
+        try:
+            with _quiet():
+                yield hub
+        finally:
+            constants.HF_HUB_OFFLINE = before
 
 
 def unreachable(url: str) -> Exception | None:
@@ -92,8 +97,8 @@ def unreachable(url: str) -> Exception | None:
                 pass
         except HTTPError as error:
             error.close()
-        except URLError:
-            raise
+        except HTTPException:
+            pass  # it took the question and said something odd, or nothing: some do so to HEAD
         except TimeoutError:
             pass  # it took the connection, and is slow to answer
 

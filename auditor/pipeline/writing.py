@@ -242,6 +242,7 @@ class Finish:
             "configuration_path": str(config.path.resolve()) if config else None,
             "configuration": config.path.read_text(encoding="utf-8") if config else None,
             "identity": dict(self.identity),
+            "contents": dataset.contents(work.positions),
             "provenance": provenance(work.classifier.device, _sources(dataset)),
         }
         return info, {

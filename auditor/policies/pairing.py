@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.errors import RunError
-from auditor.findings import Comparison, compare
+from auditor.findings import Comparison, changed_data, compare
 from auditor.store import Run
 
 
@@ -22,6 +22,12 @@ def pair(baseline: Run, run: Run) -> Comparison:
         )
     comparison = compare(baseline, run, changed=True)
     ours, theirs = (held.info["identity"].get("dataset") for held in (run, baseline))
+    differ = changed_data(baseline, run)
+    if differ is not None:
+        raise RunError(
+            f"{baseline.path}: its dataset is not that of {run.path} ({differ}). Audit the "
+            "baseline's model again over the present dataset."
+        )
     if ours != theirs:
         raise RunError(
             f"{baseline.path}: is over another dataset than {run.path}. Ids, labels and shared "

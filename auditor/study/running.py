@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from multiprocessing.pool import IMapIterator
@@ -47,6 +48,8 @@ def run_study(
         (seed, [arm for arm in arms if not _file(out, arm, seed).exists()]) for seed in seeds
     ]
     waiting = [(seed, left) for seed, left in waiting if left]
+    if waiting:
+        _check_cells(out)
     total = len(seeds) * len(arms)
     told = -1
 
@@ -83,7 +86,10 @@ def _check(seeds: Sequence[int], arms: Sequence[str]) -> None:
 
 
 def _open(out: Path, plan: Plan) -> None:
-    """Make the folder, or make sure that it holds a study of this very plan."""
+    """Make the folder, or make sure that it holds a study of this very plan.
+
+    Without its plan it holds nothing, so that one which could not be made is no study of another.
+    """
     described = out / "plan.json"
     if described.exists():
         try:
@@ -98,9 +104,16 @@ def _open(out: Path, plan: Plan) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: exists and holds no study; give another --out.")
+    _write(described, asdict(plan))
+
+
+def _check_cells(out: Path) -> None:
+    """Find out whether cells can be kept now, not after the first network is trained."""
+    cells = out / "cells"
     with writable(out):
-        (out / "cells").mkdir(parents=True, exist_ok=True)
-        _write(described, asdict(plan))
+        cells.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(prefix=".", dir=cells):
+            pass
 
 
 def _file(out: Path, arm: str, seed: int) -> Path:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.discovery.options import OFF_SUBJECT
+
 F64 = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 """[errors] the number of the cluster that each is in, from 1."""
@@ -80,6 +82,14 @@ def sorted_alone(errors: Errors, clusters: Numbers) -> Numbers:
     return sets
 
 
+def _first(errors: Errors, most: int) -> NDArray[np.bool_]:
+    """[errors] which stand on the sheet of those whose maps lie least on the subject."""
+    count = len(errors.caused)
+    order = sorted_alone(errors, np.arange(1, count + 1))
+    chosen: NDArray[np.bool_] = order <= most
+    return chosen
+
+
 def _numbered(clusters: Numbers, keys: Sequence[float] | NDArray[np.intp]) -> Numbers:
     """Numbers from 1 in the ascending order of the clusters' keys."""
     numbers = np.empty(len(keys), dtype=np.intp)
@@ -131,6 +141,7 @@ def judged(errors: Errors, clusters: Numbers) -> dict[str, object]:
         "found_by_size": is_found(rank(errors, by_size(clusters))),
         "found_sorted": is_found(rank(errors, sorted_alone(errors, clusters))),
         "told_apart": told_apart(errors, clusters, deals),
+        "on_sheet": errors.shows(_first(errors, OFF_SUBJECT)),
         "whole": errors.shows(np.ones(len(clusters), dtype=np.bool_)),
         "random": float(np.mean([is_found(rank(errors, deal)) for deal in deals])),
         "n": int(some.sum()),

@@ -15,8 +15,8 @@ END = "<!-- python -m benchmarks.discovery_truth --write: end -->"
 TOTALS = (
     "| trained at | by | models clustered | structure beyond chance | **found** | "
     "found in random clusters | told apart | found, largest first | found by sorting alone | "
-    "all errors show it |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    "shown by the off-subject sheet | all errors show it |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
 )
 HEAD = (
     "| trained at | cue, seed, network | errors | with the cue | caused | lift | maps | p | "
@@ -50,7 +50,7 @@ def written(page: str, tables: str, file: Path) -> str:
 
 def _total(condition: str, by: str, some: pd.DataFrame) -> str:
     of = len(some)
-    structure, found, apart, sized, cut, whole = (
+    structure, found, apart, sized, cut, sheet, whole = (
         sum(value is True or value == 1 for value in some[name])
         for name in (
             "structure",
@@ -58,6 +58,7 @@ def _total(condition: str, by: str, some: pd.DataFrame) -> str:
             "told_apart",
             "found_by_size",
             "found_sorted",
+            "on_sheet",
             "whole",
         )
     )
@@ -65,7 +66,7 @@ def _total(condition: str, by: str, some: pd.DataFrame) -> str:
     return (
         f"| {condition} | {by} | {clustered} of {of} | {structure} | "
         f"**{found} of {of}** | {some['random'].fillna(0).sum():.1f} | "
-        f"{apart} | {sized} | {cut} | {whole} |"
+        f"{apart} | {sized} | {cut} | {sheet} | {whole} |"
     )
 
 
