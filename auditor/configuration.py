@@ -129,14 +129,22 @@ class EvidenceConfig:
         for cue in self.donors:
             if cue not in cues:
                 known = ", ".join(cues) or "which is empty"
-                return f"evidence.donors.{cue}", "is no cue", f"name one of regions.cues ({known})"
+                return (
+                    f"evidence.donors.{cue}",
+                    "is no cue",
+                    (f"name one of regions.cues ({known}), or correct these"),
+                )
         ties = {f"evidence.donors.{cue}": attribute for cue, attribute in self.donors.items()}
         if self.tone is not None:
             ties["evidence.tone"] = self.tone
         for key, attribute in ties.items():
             if attribute not in attributes:
                 known = ", ".join(attributes) or "which is empty"
-                return key, f"is {attribute!r}", f"name one of dataset.attributes ({known})"
+                return (
+                    key,
+                    f"is {attribute!r}",
+                    (f"name one of dataset.attributes ({known}), or correct these"),
+                )
         return None
 
 

@@ -21,7 +21,9 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise AuditorError(f"{path}: is a folder; give the name of a file.")
     if path.exists() and not overwrite:
-        raise AuditorError(f"{path}: exists; choose another name, remove it or ask to overwrite.")
+        raise AuditorError(
+            f"{path}: exists; choose another name, remove it or ask to overwrite (--overwrite)."
+        )
 
 
 @contextmanager

@@ -234,7 +234,12 @@ def test_what_is_neither_shown_nor_absent_is_left_out_and_counted():
     [
         ("ok", "is shown in all of 6 images, so its presence cannot go with the label", 6),
         ("absent", "is shown in none of 6 images", 6),
-        (None, "cannot be said, since none is annotated. Left out: 6 without regions.", 0),
+        (
+            None,
+            "cannot be said, since in no image is it known to be there or not. Left out: 6 without "
+            "regions.",
+            0,
+        ),
     ],
 )
 def test_a_presence_that_does_not_vary_says_so(status, told, n):

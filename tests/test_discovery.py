@@ -414,6 +414,16 @@ def test_their_sheet_lies_in_the_folder_and_on_the_page(found):
     assert first < text.index("By maps, cluster 1")
 
 
+def test_maps_of_few_cells_are_said_to_be_coarse(run, tmp_path, monkeypatch):
+    height, width = run.maps.shape[2:]
+    for finer, count in ((min(height, width), 0), (min(height, width) + 1, 1)):
+        monkeypatch.setattr("auditor.discovery.writing.FINE", finer)
+        made = discover(run, tmp_path / str(finer), DiscoveryOptions(by="maps", images=False))
+        coarse = [note for note in made.document["notes"] if "cells, each a large part" in note]
+        assert coarse == [note for note in coarse if f"{height} by {width} cells" in note]
+        assert len(coarse) == count
+
+
 def test_a_discovery_is_in_that_order(found):
     table = pd.read_parquet(found.folder / "clusters.parquet")
     for kind in found.document["kinds"]:

@@ -316,10 +316,14 @@ def test_another_budget_is_another_run(skewed: Path, tmp_path: Path) -> None:
 def test_a_tie_to_nothing_is_refused(skewed: Path, tmp_path: Path) -> None:
     dataset = opened(skewed)
     for donors, told in (
-        ({"hat": "tint"}, r"^evidence.donors.hat is no cue; name one of regions.cues \(cue\).$"),
+        (
+            {"hat": "tint"},
+            r"^evidence.donors.hat is no cue; name one of regions.cues \(cue\), or correct these.$",
+        ),
         (
             {"cue": "gender"},
-            r"^evidence.donors.cue is 'gender'; name one of dataset.attributes \(.*tint.*\).$",
+            r"^evidence.donors.cue is 'gender'; name one of dataset.attributes \(.*tint.*\), "
+            r"or correct these.$",
         ),
     ):
         config = Config(

@@ -624,7 +624,8 @@ def test_the_commands(auditor_cli: Call, run: Run, reviews: Reviews, tmp_path: P
     shown = auditor_cli("reviews", "export", run.path, "--out", file)
     assert shown.status == 2
     assert shown.err == (
-        f"auditor: {file}: exists; choose another name, remove it or ask to overwrite.\n"
+        f"auditor: {file}: exists; choose another name, remove it or ask to overwrite "
+        "(--overwrite).\n"
     )
     again = ("reviews", "export", run.path, "--out", file, "--overwrite")
     shown = auditor_cli(*again, "--all-runs", "--json")

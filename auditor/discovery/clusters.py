@@ -229,7 +229,7 @@ def _told(cluster: dict[str, Any]) -> str:
         for one in cluster["purity"]
         if one["q"] is not None and one["q"] <= ALPHA
     ]
-    known = "; ".join(pure) or "no label or attribute is commoner than among all"
+    known = "; ".join(pure) or "no label or attribute is shown to be commoner than among all"
     parts.append(f"What is known of them: {known}.")
     regions = [one for one in cluster["regions"] if one["region"] != PADDING]
     if regions:

@@ -12,6 +12,8 @@ Kind = Literal["maps", "features"]
 
 FEWEST = 20
 """Cases from which on they are clustered: below, four clusters would have under five each."""
+FINE = 6
+"""Cells of a map in height and width from which on nothing is said of its being coarse."""
 MOST_CLUSTERS = 12
 SHOWN = 24
 """Cases of a cluster on its contact sheet, those nearest its centre."""

@@ -25,7 +25,7 @@ from auditor.discovery.clusters import (
     off_subject,
     ordered,
 )
-from auditor.discovery.options import MOST_CLUSTERS, DiscoveryOptions, Kind
+from auditor.discovery.options import FINE, MOST_CLUSTERS, DiscoveryOptions, Kind
 from auditor.discovery.page import page
 from auditor.discovery.selection import (
     Features,
@@ -88,6 +88,13 @@ def discover(
     _check(run, out, options, features)
     selection = select(run, options)
     opened, notes = _opened(run, dataset, options)
+    height, width = selection.shares.shape[1:]
+    if min(height, width) < FINE:
+        notes.append(
+            f"The maps have {height} by {width} cells, each a large part of the picture: what is "
+            "smaller they do not tell apart. A larger input ([model.preprocess]) or a finer "
+            "model.layer gives more."
+        )
     if opened is not None:
         _refuse_missing(run, opened, selection)
     # Made first: a place that cannot be written is found now, not after the clustering.

@@ -331,7 +331,8 @@ def _undefined(counts: pd.DataFrame, trait: _Trait) -> Phrase:
     """Why label and trait have no Cramér's V."""
     n = int(counts.to_numpy().sum())
     if not n:
-        return phrase("none is annotated")
+        unseen = phrase("in no image is it known to be there or not")
+        return phrase("none is annotated") if trait.cue is None else unseen
     one_label, one_value = (int((counts.sum(axis=axis) > 0).sum()) < 2 for axis in (1, 0))
     if n == 1:
         return phrase(

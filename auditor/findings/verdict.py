@@ -220,7 +220,7 @@ def verdict(
         assert strongest is not None
         said = sentences(
             _sensitive(strongest, delta, thresholds),
-            phrase("That a group is harmed by it is not shown."),
+            phrase("That the errors of a group come from it is not shown."),
         )
     elif associated:
         level = 2

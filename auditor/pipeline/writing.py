@@ -74,7 +74,8 @@ class Finish:
         checks = self._checked(cases, stock, drawn, METHODS[work.method], told)
         self.progress("checks", len(drawn), len(drawn))
         tests = Interventions.of(work, stock, cases, self.wanted, self.seed)
-        tests.run(self.writer, partial(self.progress, "changes"))
+        # Without a cue nothing is changed, and nothing is to be told of it.
+        tests.run(self.writer, partial(self.progress, "changes") if work.sets else _silent)
         chunks = len(tests.chunks)
         table = self.writer.read_trials(chunks)
         trials = pd.DataFrame() if table is None else table.to_pandas()
@@ -317,6 +318,10 @@ def _counts(cases: pd.DataFrame) -> dict[str, Any]:
         "evidence": _counted(cases["evidence"]),
         "flags": _counted(cases["flag"]),
     }
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass
 
 
 def _counted(column: pd.Series) -> dict[str, int]:

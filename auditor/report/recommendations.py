@@ -89,13 +89,20 @@ def _remarked(source: Source, *kinds: str) -> Iterator[Found]:
 
 def _check_setup(source: Source) -> Iterator[Advice]:
     for number, found in _remarked(source, "gate_chance", "gate_classes", "expected_accuracy"):
+        check = phrase(
+            "Check the order of model.classes, the preprocessing, the checkpoint and the "
+            "labels, and audit again, before reading anything else."
+        )
+        if found["kind"] == "gate_chance":
+            check = phrase(
+                "Check the order of model.classes, the preprocessing, the checkpoint and the "
+                "labels. If they are right, the model may decide by a cue that was not named: look "
+                "for it with auditor discover, name it, and audit again."
+            )
         yield Advice(
             number,
             found["severity"],
-            phrase(
-                "Check the order of model.classes, the preprocessing, the checkpoint and the "
-                "labels, and audit again, before reading anything else."
-            ),
+            check,
             phrase("An audit whose {kind} carries no warning.", kind=found["kind"]),
         )
 

@@ -52,7 +52,8 @@ _MEANS = (
             "size that matters."
         ),
         phrase(
-            "That a group is harmed by it, or that the cue causes every error. Neither is shown."
+            "That the errors of a group come from it, or that the cue causes every error. "
+            "Neither is shown."
         ),
     ),
     (
