@@ -124,16 +124,16 @@ def _recognised(clause: str) -> Words:
 
 
 def _number(written: str) -> int | float:
-    return int(written) if written.isdigit() else float(written)
+    return int(written) if written.isdigit() else float(written.replace("−", "-"))
 
 
 @cache
 def _patterns() -> Mapping[str, re.Pattern[str]]:
-    """Template to what it writes; numbers stand in the braces."""
+    """Template to what it writes; numbers stand in the braces, of older runs with a hyphen."""
     return {
         known.template: re.compile(
             "".join(
-                re.escape(literal) + (f"(?P<{name}>[-+.\\de]+|nan|inf)" if name else "")
+                re.escape(literal) + (f"(?P<{name}>[-−+.\\de]+|nan|inf)" if name else "")
                 for literal, name, _, _ in Formatter().parse(known.template)
             )
         )

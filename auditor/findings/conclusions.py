@@ -31,6 +31,8 @@ from auditor.statistics import mean_interval, more_than_chance
 from auditor.thresholds import THRESHOLDS, Thresholds
 from auditor.types import SUBJECT
 
+_FOUND_BY_VALIDATE = ("unreadable", "mask_mismatch", "no_regions")
+_VALIDATED = phrase("Each is named, with its file, by auditor validate.")
 _FINER = phrase("Give a larger input, or a finer model.layer.")
 
 
@@ -332,12 +334,15 @@ def _unjudged(cases: pd.DataFrame, cues: Sequence[str]) -> list[Finding]:
             Finding(
                 "not_judged",
                 "warning" if status in ("unreadable", "nonfinite_logits") else "notice",
-                phrase(
-                    "{count} of {n} cases have the status {status!r}; their undefined measures "
-                    "are null and in no average.",
-                    count=count,
-                    n=len(cases),
-                    status=str(status),
+                sentences(
+                    phrase(
+                        "{count} of {n} cases have the status {status!r}; their undefined "
+                        "measures are null and in no average.",
+                        count=count,
+                        n=len(cases),
+                        status=str(status),
+                    ),
+                    _VALIDATED if status in _FOUND_BY_VALIDATE else None,
                 ),
                 value=int(count) / len(cases),
                 n=len(cases),

@@ -14,12 +14,12 @@ def percent(value: float) -> str:
 
 def decimal(value: float) -> str:
     """A number with two decimals."""
-    return f"{value:.2f}"
+    return f"{value:.2f}".replace("-", "−")
 
 
 def points(value: float) -> str:
     """A difference of shares in percentage points, without the unit: 0.123 is "12.3"."""
-    return f"{100 * value:.1f}"
+    return f"{100 * value:.1f}".replace("-", "−")
 
 
 def written_interval(

@@ -6,7 +6,7 @@ import math
 from typing import Any, Literal
 
 from auditor.findings.finding import Finding, Severity
-from auditor.findings.intervals import written_interval
+from auditor.findings.intervals import decimal, written_interval
 from auditor.findings.material import MapChecks
 from auditor.language import Phrase, Text, Words, phrase, sentences
 from auditor.thresholds import Thresholds
@@ -294,4 +294,4 @@ def _rounded(value: float) -> float:
 
 
 def _told_interval(interval: Interval) -> Phrase:
-    return written_interval(interval, write=lambda end: f"{_rounded(end):.2f}")
+    return written_interval(interval, write=lambda end: decimal(_rounded(end)))

@@ -192,6 +192,14 @@ def notes(a: Run, b: Run) -> tuple[Phrase, ...]:
                 attributes=listed(sorted(attributes)),
             )
         )
+    untested = [run.path.name for run in (a, b) if run.info.get("counts", {}).get("tested") == 0]
+    if untested:
+        told.append(
+            phrase(
+                "No pixels were changed in {runs}: there is no evidence there to be compared.",
+                runs=listed(untested),
+            )
+        )
     cues = set(_cues(a)) ^ set(_cues(b))
     if cues:
         told.append(

@@ -370,7 +370,7 @@ def _plain(effect: AverageEffect) -> tuple[float, float]:
 
 
 def _within(low: float, high: float) -> Phrase:
-    return written_interval((low, high), write=lambda end: f"{end:+.2f}")
+    return written_interval((low, high), write=lambda end: f"{end:+.2f}".replace("-", "−"))
 
 
 def _named(cue: str) -> Phrase:

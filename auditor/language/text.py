@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
+from string import Formatter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -25,6 +27,18 @@ _BETWEEN: Mapping[Between, Mapping[Language, str]] = {
 }
 
 
+class _Numbers(Formatter):
+    """`str.format`, but with a minus sign where numbers have a hyphen, as in tables and charts."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        text: str = super().format_field(value, format_spec)
+        below = isinstance(value, Real) and text.lstrip().startswith("-")
+        return text.replace("-", "−", 1) if below else text
+
+
+_NUMBERS = _Numbers()
+
+
 @dataclass(frozen=True)
 class Phrase:
     """One fixed sentence, or part of one, with what stands in it."""
@@ -39,7 +53,7 @@ class Phrase:
     def written(self, language: Language) -> str:
         """The sentence in that language."""
         values = {name: _written(value, language) for name, value in self.values.items()}
-        return template_in(language, self.template).format(**values)
+        return _NUMBERS.vformat(template_in(language, self.template), (), values)
 
     def described(self) -> dict[str, Any]:
         """JSON-ready; `read` makes it a text again."""
