@@ -132,7 +132,7 @@ class EvidenceConfig:
                 return (
                     f"evidence.donors.{cue}",
                     "is no cue",
-                    (f"name one of regions.cues ({known}), or correct these"),
+                    f"name one of regions.cues ({known}), or correct these",
                 )
         ties = {f"evidence.donors.{cue}": attribute for cue, attribute in self.donors.items()}
         if self.tone is not None:
@@ -143,7 +143,7 @@ class EvidenceConfig:
                 return (
                     key,
                     f"is {attribute!r}",
-                    (f"name one of dataset.attributes ({known}), or correct these"),
+                    f"name one of dataset.attributes ({known}), or correct these",
                 )
         return None
 

@@ -6,16 +6,18 @@ import errno
 import os
 import re
 import stat
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import auditor
+from auditor.discovery.selection import Selection
 from auditor.errors import AuditorError
 from auditor.files import refuse_existing, whole, writable
 from auditor.models.checkpoints import Checkpoint, write_checkpoint
@@ -237,12 +239,14 @@ def test_every_command_names_the_users_path(auditor_cli: Call, project: Project,
         assert last.startswith(f"auditor: {out}"), last
         assert f"cannot be written, since {inside} is no folder; give another path." in last
 
-    def hidden(_run: Any, made: Path, *_: Any, **__: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(made.with_name(".clusters-x")))
-
-    # By its place in sys.modules, since the package holds a command of that name.
-    monkeypatch.setattr(sys.modules["auditor.cli.discover"], "write_discovery", hidden)
     out = project.folder / "clusters"
+
+    def hidden(*_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(out.with_name(".clusters-x")))
+
+    few = Selection(pd.DataFrame({"id": []}), np.ones((1, 9, 9)), 1, 0)
+    monkeypatch.setattr("auditor.discovery.writing.select", lambda *_: few)
+    monkeypatch.setattr("auditor.discovery.writing.grouped", hidden)
     outcome = auditor_cli("discover", run, "--out", out, "--by", "maps")
     assert outcome.err.splitlines()[-1].startswith(f"auditor: {out}: cannot be written, since the")
 

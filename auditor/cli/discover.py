@@ -13,7 +13,6 @@ from auditor.cli.text import json_text, printable
 from auditor.discovery import DiscoveryOptions
 from auditor.discovery import discover as write_discovery
 from auditor.discovery.writing import Discovered, Step
-from auditor.files import writable
 from auditor.language import counted
 from auditor.store import open_run
 
@@ -112,8 +111,7 @@ def discover(
             from auditor.pipeline.featuring import Featuring
 
             features = Featuring.of(opened, device, bars["features"]).under
-        with writable(out):
-            made = write_discovery(opened, out, options, features=features, progress=progress)
+        made = write_discovery(opened, out, options, features=features, progress=progress)
     if as_json:
         click.echo(json_text(dict(made.document)))
     else:

@@ -107,11 +107,7 @@ class Dataset:
         rows = self.cases if positions is None else self.cases.iloc[positions]
         where = range(len(self)) if positions is None else positions
         for position, row in zip(where, rows.itertuples(index=False), strict=True):
-            files = (
-                self.listing.image_path(int(position)),
-                *self.listing.region_files(int(position)),
-            )
-            digest.update(repr((tuple(row), [_bytes_of(file) for file in files])).encode())
+            digest.update(repr((tuple(row), self._sizes(int(position)))).encode())
         return digest.hexdigest()
 
     def contents(self, positions: NDArray[np.intp] | None = None) -> dict[str, str | None]:
@@ -124,13 +120,16 @@ class Dataset:
         where = np.arange(len(self)) if positions is None else positions
         images, masks, drawn = hashlib.sha256(), hashlib.sha256(), False
         for position in where[np.argsort(ids[where], kind="stable")]:
-            place = int(position)
-            size = _bytes_of(self.listing.image_path(place))
-            images.update(repr((ids[place], size)).encode())
-            sizes = [_bytes_of(file) for file in self.listing.region_files(place)]
-            drawn = drawn or bool(sizes)
-            masks.update(repr((ids[place], sizes)).encode())
+            image, *regions = self._sizes(int(position))
+            images.update(repr((ids[position], image)).encode())
+            masks.update(repr((ids[position], regions)).encode())
+            drawn = drawn or bool(regions)
         return {"images": images.hexdigest(), "masks": masks.hexdigest() if drawn else None}
+
+    def _sizes(self, position: int) -> list[int]:
+        """Bytes of a case's image file, then of its mask files; -1 for one that is missing."""
+        files = (self.listing.image_path(position), *self.listing.region_files(position))
+        return [_bytes_of(file) for file in files]
 
     def _upright(self, name: str, mask: Mask, stored: Size, orientation: int) -> Mask:
         """The mask as the image is displayed, whichever of the two frames it was drawn in."""

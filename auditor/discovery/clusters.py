@@ -42,9 +42,9 @@ def ordered(selection: Selection, grouping: Grouping) -> Grouping:
     of the same lift stay as they were; those of whose cases none has a subject come at the end.
     """
     lifts = [
-        np.inf if found is None else found[0].mean() / found[1].mean()
+        mass.mean() / area.mean() if len(mass) else np.inf
         for number in range(1, grouping.count + 1)
-        for found in [_masses(selection, grouping.clusters == number, SUBJECT)]
+        for _, mass, area in [_measured(selection, grouping.clusters == number, SUBJECT)]
     ]
     numbers = np.empty(grouping.count, dtype=np.intp)
     numbers[np.argsort(lifts, kind="stable")] = np.arange(1, grouping.count + 1)
@@ -59,13 +59,11 @@ def off_subject(selection: Selection, most: int = OFF_SUBJECT) -> dict[str, Any]
     None where no case has one.
     """
     every = np.ones(len(selection.cases), dtype=np.bool_)
-    known = _known(selection, every, SUBJECT)
-    masses = _masses(selection, every, SUBJECT)
-    if masses is None:
+    known, mass, area = _measured(selection, every, SUBJECT)
+    if not len(known):
         return None
-    mass, area = masses
     order = np.argsort(mass / area, kind="stable")[:most]
-    rows = np.flatnonzero(known)[order]
+    rows = known[order]
     return {
         "n": len(mass),
         "cases": [
@@ -174,10 +172,9 @@ def _regions(selection: Selection, own: NDArray[np.bool_]) -> list[dict[str, Any
     columns = selection.cases
     names = [name.removeprefix("area.") for name in columns if name.startswith("area.")]
     for name in names:
-        masses = _masses(selection, own, name)
-        if masses is None:
+        _, mass, area = _measured(selection, own, name)
+        if not len(mass):
             continue
-        mass, area = masses
         mean, chance = float(mass.mean()), float(area.mean())
         interval = mean_interval(mass - area) or (None, None)
         found.append(
@@ -194,27 +191,18 @@ def _regions(selection: Selection, own: NDArray[np.bool_]) -> list[dict[str, Any
     return sorted(found, key=lambda one: -float(one["mass"]))
 
 
-def _masses(
+def _measured(
     selection: Selection, own: NDArray[np.bool_], region: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Mass and area of a region in those of these cases that have it; None where none has."""
-    known = _known(selection, own, region)
-    if not known.any():
-        return None
-    cases = selection.cases[known]
-    mass, area = (cases[f"{name}.{region}"] for name in ("margin_mass", "area"))
-    return mass.to_numpy(dtype=np.float64), area.to_numpy(dtype=np.float64)
-
-
-def _known(selection: Selection, own: NDArray[np.bool_], region: str) -> NDArray[np.bool_]:
-    """[cases] which of these cases have a region."""
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Of these cases those that have a region: rows, and mass and area of it; maybe none."""
     cases = selection.cases
     if f"area.{region}" not in cases:
-        return np.zeros(len(cases), dtype=np.bool_)
-    mass = cases[f"margin_mass.{region}"].to_numpy(dtype=np.float64)
-    area = cases[f"area.{region}"].to_numpy(dtype=np.float64)
-    known: NDArray[np.bool_] = own & ~np.isnan(mass) & (area > 0)
-    return known
+        return np.empty(0, dtype=np.intp), np.empty(0), np.empty(0)
+    mass, area = (
+        cases[f"{name}.{region}"].to_numpy(dtype=np.float64) for name in ("margin_mass", "area")
+    )
+    rows = np.flatnonzero(own & ~np.isnan(mass) & (area > 0))
+    return rows, mass[rows], area[rows]
 
 
 def _told(cluster: dict[str, Any]) -> str:

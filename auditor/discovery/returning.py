@@ -83,6 +83,7 @@ def _places(
     for path in by_path:
         by_end.setdefault(path.name, []).append(path)
     places: dict[Any, Any] = {}
+    taken = set()
     for image in given["images"]:
         name = image["file_name"]
         path = _path(name)
@@ -100,12 +101,13 @@ def _places(
                 f"{finished}: {name!r} is {sizes[0]} there and {sizes[1]} (height, width) in "
                 f"{exported}; annotate the images at their own size."
             )
-        if own["id"] in places.values():
+        if own["id"] in taken:
             raise AuditorError(
                 f"{finished}: has {own['file_name']!r} of {exported} twice, once as {name!r}; "
                 "upload every image once."
             )
         places[image["id"]] = own["id"]
+        taken.add(own["id"])
     return places
 
 

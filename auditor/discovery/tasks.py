@@ -24,7 +24,7 @@ from auditor.discovery.selection import Selection
 from auditor.discovery.spectral import Grouping
 from auditor.errors import CaseError
 from auditor.exports.identity import identity
-from auditor.exports.outlines import outlines
+from auditor.exports.outlines import extent, outlines
 from auditor.exports.request import EXPORT_VERSION
 from auditor.geometry import Preprocess
 from auditor.store import Run
@@ -150,24 +150,15 @@ def _proposals(
         mask = polygons([np.reshape(part, (-1, 2))], size)
         if mask.any():
             said = {"proposal": True, "by": kind, "cluster": number}
-            yield category(kind, number), {"segmentation": [part], **_extent(mask, said)}
+            yield (
+                category(kind, number),
+                {"segmentation": [part], **extent(mask), "attributes": said},
+            )
 
 
 def _annotated(name: str, mask: Mask) -> tuple[str, dict[str, Any]]:
     # As polygons, which tools read that no run-length codes are known to.
-    return name, {"segmentation": outlines(mask), **_extent(mask, {"proposal": False})}
-
-
-def _extent(mask: Mask, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Area in pixels and the box [x, y, width, height] of a mask that is not empty."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    left, top = int(columns[0]), int(rows[0])
-    return {
-        "area": int(mask.sum()),
-        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
-        "iscrowd": 0,
-        "attributes": dict(attributes),
-    }
+    return name, {"segmentation": outlines(mask), **extent(mask), "attributes": {"proposal": False}}
 
 
 def _info(

@@ -40,7 +40,7 @@ from auditor.discovery.tasks import places, task, written_task
 from auditor.errors import AuditorError, CaseError, RunError
 from auditor.exports.identity import identity
 from auditor.exports.request import Request
-from auditor.files import folders_above
+from auditor.files import folders_above, writable
 from auditor.geometry import Preprocess
 from auditor.language import counted
 from auditor.report.blurring import Blurred
@@ -99,6 +99,7 @@ def discover(
         _refuse_missing(run, opened, selection)
     # Made first: a place that cannot be written is found now, not after the clustering.
     with (
+        writable(out),
         folders_above(out),
         tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary,
     ):

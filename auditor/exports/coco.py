@@ -26,7 +26,7 @@ from auditor.errors import AuditorError, CaseError, DatasetError, RunError
 from auditor.exports.cases import batches, count
 from auditor.exports.identity import identity
 from auditor.exports.json_document import dumped
-from auditor.exports.outlines import outlines
+from auditor.exports.outlines import extent, outlines
 from auditor.exports.request import EXPORT_VERSION, MaskForm, Request, Written
 from auditor.exports.rle import compressed, runs_of
 from auditor.language import counted
@@ -203,14 +203,7 @@ def _said(case: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shape(mask: Mask, request: Request) -> dict[str, Any]:
     """Segmentation, area in pixels and the box [x, y, width, height] of a mask."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    left, top = int(columns[0]), int(rows[0])
-    return {
-        "segmentation": _segmentation(mask, request.masks),
-        "area": int(mask.sum()),
-        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
-        "iscrowd": 0,
-    }
+    return {"segmentation": _segmentation(mask, request.masks), **extent(mask)}
 
 
 def _segmentation(mask: Mask, form: MaskForm) -> dict[str, Any] | list[list[int]]:

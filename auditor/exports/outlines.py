@@ -6,12 +6,24 @@ Along the borders of pixels, so that whoever fills them gets the mask back, pixe
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from auditor.types import Mask
+
+
+def extent(mask: Mask) -> dict[str, Any]:
+    """COCO's area in pixels and box [x, y, width, height] of a mask that is not empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    left, top = int(columns[0]), int(rows[0])
+    return {
+        "area": int(mask.sum()),
+        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+        "iscrowd": 0,
+    }
 
 
 def outlines(mask: Mask) -> list[list[int]]:

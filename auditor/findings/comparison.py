@@ -135,8 +135,8 @@ def compare(a: Run, b: Run, *, changed: bool = False) -> Comparison:
     The message says what differs, and what to do.
     """
     pairing = Pairing.of(a, b)
-    differ = None if changed else changed_data(a, b)
-    if differ is not None:
+    differ = changed_data(a, b)
+    if differ is not None and not changed:
         raise RunError(
             f"{b.path}: its dataset is not that of {a.path}, although ids, labels and shared "
             f"attributes are the same ({differ}). Audit both models over one dataset, or compare "
@@ -165,7 +165,7 @@ def compare(a: Run, b: Run, *, changed: bool = False) -> Comparison:
         ),
         reliance=_reliance_table(reliance),
         reliance_reasons=tuple(one.reason for one in reliance),
-        notes=notes(a, b),
+        notes=notes(a, b, differ),
         clusters=clusters,
     )
 

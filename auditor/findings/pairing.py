@@ -146,13 +146,12 @@ def _changes(correct_a: pd.Series, correct_b: pd.Series) -> pd.Series:
     return pd.Series(kinds, correct_a.index, dtype=object).where(judged, None)
 
 
-def notes(a: Run, b: Run) -> tuple[Phrase, ...]:
-    """What limits a comparison of two runs, a sentence each."""
+def notes(a: Run, b: Run, changed: Phrase | None) -> tuple[Phrase, ...]:
+    """What limits a comparison of two runs, a sentence each; `changed` is their `changed_data`."""
     told = []
     weights, configurations = (
         [run.info["identity"].get(key) for run in (a, b)] for key in ("weights", "configuration")
     )
-    changed = changed_data(a, b)
     if changed is not None:
         told.append(
             phrase(

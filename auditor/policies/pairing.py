@@ -22,13 +22,13 @@ def pair(baseline: Run, run: Run) -> Comparison:
             "run as --baseline."
         )
     comparison = compare(baseline, run, changed=True)
-    ours, theirs = (held.info["identity"].get("dataset") for held in (run, baseline))
     differ = changed_data(baseline, run)
     if differ is not None:
         raise RunError(
             f"{baseline.path}: its dataset is not that of {run.path} ({differ}). Audit the "
             "baseline's model again over the present dataset."
         )
+    ours, theirs = (held.info["identity"].get("dataset") for held in (run, baseline))
     told = all("contents" in held.info for held in (run, baseline))  # else nothing but the hash
     if ours != theirs and not told:
         raise RunError(
